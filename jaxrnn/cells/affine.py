@@ -1,0 +1,51 @@
+"""What every gated cell shares: sizes, per-gate parameters and x W + b."""
+
+from typing import Any
+
+import jax
+
+from ..cell import Cell
+from ..initializers import Initializer
+
+
+def check_sizes(cell: Cell, **sizes: Any) -> None:
+    """Raise unless every size is a positive int."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"{type(cell).__name__}: {name} is {size!r}, expected a positive int"
+            )
+
+
+def draw(
+    cell: Cell,
+    field: str,
+    key: jax.Array,
+    shape: tuple[int, ...],
+    gates: tuple[str, ...],
+) -> jax.Array:
+    """The parameter that the cell's initializer in `field` makes, its shape checked."""
+    initializer: Initializer = getattr(cell, field)
+    call = f"{type(cell).__name__}.init: {field}={initializer!r}"
+    try:
+        value = initializer(key, shape, gates)
+    except TypeError as error:
+        raise TypeError(
+            f"{call} cannot be called as initializer(key, shape, gates) ({error}); wrap "
+            "a function of jax.nn.initializers as jaxrnn.initializers.PerGate(function)"
+        ) from error
+    if value.shape != shape:
+        raise ValueError(f"{call} gave the shape {value.shape}, expected {shape}")
+    return value
+
+
+def affine(cell: Cell, params: Any, x: jax.Array) -> jax.Array:
+    """x W + b; without b where the params have none."""
+    if x.shape != cell.input_shape:
+        raise ValueError(
+            f"{type(cell).__name__}.project: x has shape {x.shape}, expected "
+            f"{cell.input_shape} for {cell}: one example at one time step; unroll and "
+            "jax.vmap add the other axes"
+        )
+    product = x @ params["kernel"]
+    return product + params["bias"] if "bias" in params else product

@@ -1,0 +1,95 @@
+"""The simple recurrent network of Elman."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import initializers
+from ..cell import Cell, Keys
+from .affine import affine, check_sizes, draw
+
+GATES = ("h",)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
+    """The plain recurrent layer: one matrix, one nonlinearity.
+
+        h' = act(x W + h U + b)
+
+    with x [I], h [H], W = kernel [I, H], U = recurrent_kernel [H, H], b = bias [H]. The
+    carry and the output are h, zeros at first. J. L. Elman, "Finding structure in time",
+    Cognitive Science 14, 1990.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        activation: "tanh", "relu", "identity" or another elementwise function of
+            `jax.nn`, by name.
+        use_bias: False leaves b out.
+        kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`.
+
+    Raises:
+        ValueError: for a size that is no positive int, or an unknown activation.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5, activation="relu")
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(h.shape, ys.shape)
+        (2, 5) (7, 2, 5)
+    """
+
+    input_size: int
+    hidden_size: int
+    activation: str = "tanh"
+    use_bias: bool = True
+    kernel_init: initializers.Initializer = initializers.lecun_normal
+    recurrent_init: initializers.Initializer = initializers.orthogonal
+    bias_init: initializers.Initializer = initializers.zeros
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+        act = getattr(jax.nn, str(self.activation), None)
+        unit = jax.ShapeDtypeStruct((1,), jnp.float32)
+        try:
+            elementwise = jax.eval_shape(act, unit).shape == unit.shape  # pyright: ignore
+        except TypeError:
+            elementwise = False
+        if not elementwise:
+            raise ValueError(
+                f'Elman: activation is {self.activation!r}, expected "tanh", "relu", '
+                '"identity" or the name of another elementwise function of jax.nn'
+            )
+
+    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        I, H = self.input_size, self.hidden_size
+        params = {
+            "kernel": draw(self, "kernel_init", kernel_key, (I, H), GATES),
+            "recurrent_kernel": draw(
+                self, "recurrent_init", recurrent_key, (H, H), GATES
+            ),
+        }
+        if self.use_bias:
+            params["bias"] = draw(self, "bias_init", bias_key, (H,), GATES)
+        return params
+
+    def initial_carry(self, params: dict[str, jax.Array]) -> jax.Array:
+        return jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
+
+    def project(
+        self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
+    ) -> jax.Array:
+        return affine(self, params, x)
+
+    def step(
+        self, params: dict[str, jax.Array], carry: jax.Array, drive: jax.Array
+    ) -> jax.Array:
+        act = getattr(jax.nn, self.activation)
+        return act(drive + carry @ params["recurrent_kernel"])

@@ -1,0 +1,117 @@
+"""The gated recurrent unit, in both of its forms."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .. import initializers
+from ..cell import Cell, Keys
+from .affine import affine, check_sizes, draw
+
+GATES = ("r", "z", "n")
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
+    """The gated recurrent unit: r resets, z keeps.
+
+        r, z = sigmoid(x W_* + h U_* + b_*)               reset and update gate
+        n    = tanh(x W_n + b_n + r (h U_n + b_hn))       reset_after=True, as cuDNN
+        n    = tanh(x W_n + b_n + (r h) U_n)              reset_after=False, the paper
+        h'   = (1 - z) n + z h
+
+    with x [I], h [H]; kernel [I, 3H], recurrent_kernel [H, 3H] and bias [3H] hold the
+    blocks in the order r, z, n; recurrent_bias [H] is b_hn, with reset_after only. The
+    carry and the output are h, zeros at first. Cho et al., "Learning phrase
+    representations using RNN encoder-decoder", EMNLP 2014, arXiv 1406.1078.
+
+    Textbooks also write h' = (1 - z) h + z n, where z writes instead of keeping. The two
+    differ by z -> 1 - z = sigmoid(-(...)): to convert weights either way, negate the z
+    columns of `kernel` and `recurrent_kernel` and the z block of `bias`. The place of the
+    reset cannot be converted: it is another cell.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        reset_after: whether r acts after the recurrent product or before it.
+        use_bias: False leaves `bias` and `recurrent_bias` out.
+        kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`; `bias_init`
+            makes b_hn too, as a fourth block named "hn".
+
+    Raises:
+        ValueError: for a size that is no positive int.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.GRU(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(h.shape, ys.shape)
+        (2, 5) (7, 2, 5)
+    """
+
+    input_size: int
+    hidden_size: int
+    reset_after: bool = True
+    use_bias: bool = True
+    kernel_init: initializers.Initializer = initializers.lecun_normal
+    recurrent_init: initializers.Initializer = initializers.orthogonal
+    bias_init: initializers.Initializer = initializers.zeros
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+
+    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        I, H = self.input_size, self.hidden_size
+        params = {
+            "kernel": draw(self, "kernel_init", kernel_key, (I, 3 * H), GATES),
+            "recurrent_kernel": draw(
+                self, "recurrent_init", recurrent_key, (H, 3 * H), GATES
+            ),
+        }
+        if self.use_bias and self.reset_after:
+            biases = draw(self, "bias_init", bias_key, (4 * H,), (*GATES, "hn"))
+            params["bias"], params["recurrent_bias"] = jnp.split(biases, [3 * H])
+        elif self.use_bias:
+            params["bias"] = draw(self, "bias_init", bias_key, (3 * H,), GATES)
+        return params
+
+    def initial_carry(self, params: dict[str, jax.Array]) -> jax.Array:
+        return jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
+
+    def project(
+        self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
+    ) -> jax.Array:
+        return affine(self, params, x)
+
+    def gates(
+        self, params: dict[str, jax.Array], carry: jax.Array, drive: jax.Array
+    ) -> dict[str, jax.Array]:
+        """The activations {"r", "z", "n"}, each [H], of the step from `carry`."""
+        drive_r, drive_z, drive_n = jnp.split(drive, 3)
+        if self.reset_after:
+            product = carry @ params["recurrent_kernel"]
+            product_r, product_z, product_n = jnp.split(product, 3)
+            if self.use_bias:
+                product_n = product_n + params["recurrent_bias"]
+            r = jax.nn.sigmoid(drive_r + product_r)
+            z = jax.nn.sigmoid(drive_z + product_z)
+            return {"r": r, "z": z, "n": jnp.tanh(drive_n + r * product_n)}
+        kernel_rz, kernel_n = jnp.split(
+            params["recurrent_kernel"], [2 * self.hidden_size], axis=1
+        )
+        product_r, product_z = jnp.split(carry @ kernel_rz, 2)
+        r = jax.nn.sigmoid(drive_r + product_r)
+        z = jax.nn.sigmoid(drive_z + product_z)
+        return {"r": r, "z": z, "n": jnp.tanh(drive_n + (r * carry) @ kernel_n)}
+
+    def step(
+        self, params: dict[str, jax.Array], carry: jax.Array, drive: jax.Array
+    ) -> jax.Array:
+        gate = self.gates(params, carry, drive)
+        return (1 - gate["z"]) * gate["n"] + gate["z"] * carry

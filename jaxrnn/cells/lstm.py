@@ -1,0 +1,109 @@
+"""Long short-term memory."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .. import initializers
+from ..cell import Cell, Keys
+from .affine import affine, check_sizes, draw
+
+GATES = ("i", "f", "g", "o")
+
+
+class LSTMCarry(NamedTuple):
+    """The carry of an LSTM: hidden state h [H] and memory c [H]."""
+
+    h: jax.Array
+    c: jax.Array
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class LSTM(Cell[dict[str, jax.Array], LSTMCarry, jax.Array]):
+    """Long short-term memory, with a forget gate and without peepholes.
+
+        i, f, o = sigmoid(x W_* + h U_* + b_*)        input, forget and output gate
+        g       = tanh(x W_g + h U_g + b_g)           candidate
+        c'      = f c + i g
+        h'      = o tanh(c')
+
+    with x [I]; kernel [I, 4H], recurrent_kernel [H, 4H] and bias [4H] hold the blocks in
+    the order i, f, g, o. The carry is `LSTMCarry(h, c)`, zeros at first; the output is
+    h. The forget gate's bias starts at one. Hochreiter and Schmidhuber, "Long short-term
+    memory", Neural Computation 9, 1997; Gers, Schmidhuber and Cummins, "Learning to
+    forget", Neural Computation 12, 2000, for the forget gate.
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        use_bias: False leaves b out.
+        kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`.
+
+    Raises:
+        ValueError: for a size that is no positive int.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.LSTM(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> (h, c), ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(h.shape, c.shape, ys.shape)
+        (2, 5) (2, 5) (7, 2, 5)
+    """
+
+    input_size: int
+    hidden_size: int
+    use_bias: bool = True
+    kernel_init: initializers.Initializer = initializers.lecun_normal
+    recurrent_init: initializers.Initializer = initializers.orthogonal
+    bias_init: initializers.Initializer = initializers.unit_forget
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+
+    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
+        I, H = self.input_size, self.hidden_size
+        params = {
+            "kernel": draw(self, "kernel_init", kernel_key, (I, 4 * H), GATES),
+            "recurrent_kernel": draw(
+                self, "recurrent_init", recurrent_key, (H, 4 * H), GATES
+            ),
+        }
+        if self.use_bias:
+            params["bias"] = draw(self, "bias_init", bias_key, (4 * H,), GATES)
+        return params
+
+    def initial_carry(self, params: dict[str, jax.Array]) -> LSTMCarry:
+        zeros = jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
+        return LSTMCarry(h=zeros, c=zeros)
+
+    def project(
+        self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
+    ) -> jax.Array:
+        return affine(self, params, x)
+
+    def gates(
+        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: jax.Array
+    ) -> dict[str, jax.Array]:
+        """The activations {"i", "f", "g", "o"}, each [H], of the step from `carry`."""
+        z = drive + carry.h @ params["recurrent_kernel"]
+        i, f, g, o = jnp.split(z, 4)
+        sigmoid = jax.nn.sigmoid
+        return {"i": sigmoid(i), "f": sigmoid(f), "g": jnp.tanh(g), "o": sigmoid(o)}
+
+    def step(
+        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: jax.Array
+    ) -> LSTMCarry:
+        gate = self.gates(params, carry, drive)
+        c = gate["f"] * carry.c + gate["i"] * gate["g"]
+        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
+
+    def output(
+        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: jax.Array
+    ) -> jax.Array:
+        return carry.h

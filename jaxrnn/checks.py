@@ -1,0 +1,128 @@
+"""Checks at trace time: which call, which argument, what came, what was expected."""
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+
+def shapes(tree: Any) -> Any:
+    """The shape of every leaf; of a bare array, its shape."""
+    return jax.tree.map(jnp.shape, tree)
+
+
+def check_cell(call: str, cell: Any) -> None:
+    """Raise unless `cell` is a value: a hashable instance of a frozen dataclass."""
+    from .cell import Cell
+
+    if isinstance(cell, type):
+        raise TypeError(
+            f"{call}: cell is the class {cell.__name__}, expected an instance of it: "
+            f"{cell.__name__}(...)"
+        )
+    if not isinstance(cell, Cell):
+        raise TypeError(f"{call}: cell is {cell!r}, expected a jaxrnn.Cell")
+    name = type(cell).__name__
+    try:
+        hash(cell)
+    except TypeError as error:
+        raise TypeError(
+            f"{call}: {name} cannot be hashed ({error}); a cell is a "
+            "@dataclass(frozen=True) whose fields are numbers, strings, tuples, cells and "
+            "module-level functions; arrays belong in its params"
+        ) from error
+    if not dataclasses.is_dataclass(cell):
+        raise TypeError(
+            f"{call}: {name} is not a dataclass; declare it as "
+            "@jax.tree_util.register_static @dataclass(frozen=True)"
+        )
+
+
+@functools.lru_cache(maxsize=1024)
+def _param_shapes(cell: "Cell") -> Any:
+    return jax.eval_shape(cell.init, jax.eval_shape(lambda: jax.random.key(0)))
+
+
+def check_params(call: str, cell: "Cell", params: Any) -> None:
+    """Raise unless `params` has the structure and the shapes of `cell.init(key)`."""
+    expected = _param_shapes(cell)
+    remedy = f"make them with {cell}.init(key)"
+    _compare(call, "params", params, expected, (), cell, remedy)
+
+
+def check_carry(
+    call: str, cell: "Cell", params: Any, carry: Any, batch_shape: tuple[int, ...]
+) -> None:
+    """Raise unless `carry` is `cell.initial_carry(params)` with `batch_shape` first."""
+    expected = jax.eval_shape(cell.initial_carry, params)
+    if batch_shape:
+        remedy = f"make one with batched_carry(cell, params, {batch_shape})"
+    else:
+        remedy = "make one with cell.initial_carry(params)"
+    _compare(call, "carry", carry, expected, batch_shape, cell, remedy)
+
+
+def _compare(
+    call: str,
+    name: str,
+    got: Any,
+    expected: Any,
+    batch_shape: tuple[int, ...],
+    cell: "Cell",
+    remedy: str,
+) -> None:
+    if jax.tree.structure(got) != jax.tree.structure(expected):
+        raise ValueError(
+            f"{call}: {name} has the structure {_structure(got)}, expected "
+            f"{_structure(expected)} for {cell}; {remedy}"
+        )
+    expected_leaves = jax.tree.leaves(expected)
+    for (path, leaf), want in zip(
+        jax.tree_util.tree_leaves_with_path(got), expected_leaves, strict=True
+    ):
+        if jnp.shape(leaf) != batch_shape + want.shape:
+            raise ValueError(
+                f"{call}: {name}{jax.tree_util.keystr(path)} has shape "
+                f"{jnp.shape(leaf)}, expected {batch_shape + want.shape} for {cell}; "
+                f"{remedy}"
+            )
+
+
+def _structure(tree: Any) -> str:
+    return str(jax.tree.structure(tree)).removeprefix("PyTreeDef(").removesuffix(")")
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(size, int) for size in value)
+
+
+def leading_shape(
+    call: str, name: str, cell: "Cell", xs: Any, axes: str = ""
+) -> tuple[int, ...]:
+    """The axes of `xs` before `cell.input_shape`, the same for every leaf of `xs`."""
+    expected, structure = jax.tree.flatten(cell.input_shape, is_leaf=_is_shape)
+    if jax.tree.structure(xs) != structure:
+        raise ValueError(
+            f"{call}: {name} has the structure {_structure(xs)}, expected an array for "
+            f"each of {cell.input_shape}, the input_shape of {cell}"
+        )
+    leading = set()
+    for x, shape in zip(jax.tree.leaves(xs), expected, strict=True):
+        split = jnp.ndim(x) - len(shape)
+        if split < 0 or jnp.shape(x)[split:] != shape:
+            want = ", ".join([axes] * bool(axes) + [str(size) for size in shape])
+            raise ValueError(
+                f"{call}: {name} has shape {jnp.shape(x)}, expected ({want}) for {cell}"
+            )
+        leading.add(jnp.shape(x)[:split])
+    if len(leading) != 1:
+        raise ValueError(
+            f"{call}: the leaves of {name} have the shapes {shapes(xs)}: their axes "
+            f"before the input_shape {cell.input_shape} of {cell} must agree"
+        )
+    return leading.pop()

@@ -1,0 +1,156 @@
+"""Gradients through time, seen from within."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from . import checks
+from .cell import Cell
+from .methods import Scan
+from .sequence import evaluate
+
+
+def carry_gradients(
+    loss: Callable[[Any], jax.Array],
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008 (a frozen value)
+) -> Any:
+    """How a loss depends on every carry: dL/dcarry_t for all t, in one backward pass.
+
+        dL/dcarry_t = d loss(ys) / d epsilon_t    at epsilon = 0, where
+        carry_t = step(params, carry_(t-1), drive_t) + epsilon_t
+
+    carry_t is what leaves step t, t in input order also with `reverse`. The gradient is
+    total: it runs through y_t, through all later steps and through the layers above. Only
+    the leaves of one cell's carry are coordinates of one joint state, so that an LSTM's
+    dL/dc_t is taken with h_t held fixed (and dL/dh_t contains the path through y_t). The
+    textbook's delta c_t, which lets h_t = o_t tanh(c_t) move along, is
+
+        dL/dc_t + dL/dh_t o_t (1 - tanh(c_t)^2)
+
+    Args:
+        loss: a scalar function of the outputs `ys`; it may close over a readout, labels
+            and masks. For the gradient of one example at a time, sum over the batch.
+        cell, params, xs, carry, reverse, key, method: as in `unroll`.
+
+    Returns:
+        The carry's pytree with leaves `(T, *batch, ...)`; for a `Stack` a tuple, one
+        entry a cell. As in `jax.grad`, a complex leaf's gradient is conjugated, and a
+        leaf of integers has the dtype float0.
+
+    Raises:
+        ValueError: if the loss is no scalar.
+        TypeError: if the loss is not real and floating. Else as `unroll`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.LSTM(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> loss = lambda ys: jnp.sum(ys[-1] ** 2)
+        >>> gradients = jaxrnn.carry_gradients(loss, cell, params, jnp.ones((10, 4, 3)))
+        >>> print(gradients.h.shape, gradients.c.shape)
+        (10, 4, 5) (10, 4, 5)
+    """
+    return _carry_gradients(
+        "carry_gradients", loss, cell, params, xs, carry, reverse, key, method
+    )
+
+
+def gradient_norms(
+    loss: Callable[[Any], jax.Array],
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008
+) -> Any:
+    """How strongly a loss depends on every carry: ||dL/dcarry_t|| for all t.
+
+        norm_t = sqrt(sum over features |dL/dcarry_t|^2)
+
+    Arguments, meaning and errors are those of `carry_gradients`. The norms are taken
+    without overflow or underflow of the squares, so that a gradient of 1e-30 is seen in
+    float32 too.
+
+    Returns:
+        The carry's pytree with leaves `(T, *batch)`, in the carry's real dtype.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5, recurrent_init=jaxrnn.initializers.uniform)
+        >>> params = cell.init(jax.random.key(0))
+        >>> loss = lambda ys: jnp.sum(ys[-1] ** 2)
+        >>> norms = jaxrnn.gradient_norms(loss, cell, params, jnp.ones((50, 3)))
+        >>> print(norms.shape, bool(norms[0] < 1e-6 * norms[-1]))
+        (50,) True
+    """
+    gradients = _carry_gradients(
+        "gradient_norms", loss, cell, params, xs, carry, reverse, key, method
+    )
+    leading = len(checks.leading_shape("gradient_norms", "xs", cell, xs))
+    return jax.tree.map(lambda leaf: _norm(leaf, leading), gradients)
+
+
+def _carry_gradients(
+    call: str,
+    loss: Callable[[Any], jax.Array],
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any,
+    reverse: bool,
+    key: jax.Array | None,
+    method: Any,
+) -> Any:
+    arguments = (params, xs, carry)
+
+    def carries(params: Any, xs: Any, carry: Any) -> Any:
+        return evaluate(
+            call, cell, params, xs, carry, reverse, key, method, observe=True
+        )[0]
+
+    def perturbed_loss(perturbation: Any) -> jax.Array:
+        _, ys = evaluate(
+            call, cell, *arguments, reverse, key, method, perturbation=perturbation
+        )
+        value = loss(ys)
+        if jnp.shape(value) != ():
+            raise ValueError(
+                f"{call}: loss gave the shape {jnp.shape(value)}, expected a scalar: sum "
+                "or average it"
+            )
+        if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+            raise TypeError(
+                f"{call}: loss gave the dtype {jnp.result_type(value)}, expected a real "
+                "floating one"
+            )
+        return value
+
+    shapes = jax.eval_shape(carries, *arguments)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.grad(perturbed_loss, allow_int=True)(zeros)
+
+
+def _norm(gradient: Any, leading: int) -> jax.Array:
+    """The L2 norm over all axes after the `leading` ones, free of over- and underflow."""
+    if gradient.dtype == jax.dtypes.float0:
+        return jnp.zeros(gradient.shape[:leading])
+    axes = tuple(range(leading, gradient.ndim))
+    size = jnp.abs(gradient)
+    scale = jax.lax.stop_gradient(jnp.max(size, axes, keepdims=True, initial=0))
+    scale = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
+    squares = jnp.sum((size / scale) ** 2, axes)
+    zero = squares == 0  # where sqrt has no derivative
+    root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
+    return root * jnp.squeeze(scale, axes)

@@ -1,0 +1,3 @@
+"""How a recurrence is evaluated and differentiated, one method a file."""
+
+from .scan import Scan as Scan
