@@ -206,7 +206,21 @@ class Run:
                     f"{self.call}: {cell}.step changes the dtypes of its carry for ever, "
                     f"from {dtypes[-1]} to {new}; they must come to rest"
                 )
-        return jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
+        carry = jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
+        if jax.sharding.get_abstract_mesh().manual_axes:
+            carry = _varying_with((params, xs), carry)
+        return carry
+
+
+def _varying_with(others: Any, carry: Any) -> Any:
+    """`carry`, varying over the axes of a `jax.shard_map` over which `others` vary.
+
+    A scan refuses a carry that starts the same on all devices and then differs. The sum
+    of no elements is zero whatever they are, and varies as they do.
+    """
+    nothing = [jnp.ravel(leaf)[:0].astype(bool) for leaf in jax.tree.leaves(others)]
+    zero = sum(jnp.sum(leaf, dtype="int8") for leaf in nothing)
+    return jax.tree.map(lambda leaf: leaf + jnp.astype(zero, leaf.dtype), carry)
 
 
 def evaluate(

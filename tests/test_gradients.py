@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ class _Scaled(Cell):
         return {"h": jnp.zeros((2, 3)), "t": jnp.zeros((), int)}
 
     def step(self, params, carry, drive):
-        return {"h": self.scale * carry["h"] + drive, "t": carry["t"] + 1}
+        return {"h": self.scale * carry["h"] + drive[None], "t": carry["t"] + 1}
 
     def output(self, params, carry, drive):
         return carry["h"]
