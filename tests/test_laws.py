@@ -12,7 +12,7 @@ from zoo import ZOO, carry_of, inputs_of, loop, params_of
 import jaxrnn
 from jaxrnn import Cell, Stack, carry_gradients, gradient_norms, trajectory, unroll
 
-T = 4
+T = 3
 every_cell = pytest.mark.parametrize("cell", ZOO.values(), ids=ZOO.keys())
 
 

@@ -18,9 +18,9 @@ ZOO = {
     "gru_reset_before": GRU(3, 5, reset_after=False),
     "dense": Dense(3, 4),
     "embedding": Embedding(vocabulary=7, features=3),
-    "stack_mixed": Stack((Elman(3, 4), LSTM(4, 5), GRU(5, 3))),
-    "stack_nested": Stack((Stack((LSTM(3, 4), Elman(4, 4))), Dense(4, 3))),
-    "stack_language_model": Stack((Embedding(7, 3), GRU(3, 5), Dense(5, 7))),
+    "stack_mixed": Stack((LSTM(3, 4), GRU(4, 5))),
+    "stack_nested": Stack((Stack((Elman(3, 4), Elman(4, 4))), Dense(4, 3))),
+    "stack_language_model": Stack((Embedding(7, 3), Elman(3, 5), Dense(5, 7))),
 }
 
 
