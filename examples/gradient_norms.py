@@ -48,6 +48,7 @@ import matplotlib.pyplot as plt
 
 EMBEDDING = 32
 HELD_OUT = 0.1
+HELD_OUT_WINDOWS = 64
 CELLS = {
     "elman-uniform": partial(Elman, recurrent_init=initializers.uniform),
     "elman-orthogonal": partial(Elman, recurrent_init=initializers.orthogonal),
@@ -95,8 +96,8 @@ def split(text: str, length: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     needed = int((length + 1) / HELD_OUT) + 1
     if len(text) < needed:
         fail(
-            f"the text has {len(text)} characters, expected at least {needed}: a tenth is "
-            f"held out and must hold --length {length} characters and one more"
+            f"the text has {len(text)} characters, expected at least {needed}: a "
+            f"tenth is held out and must hold --length {length} characters and one more"
         )
     alphabet = sorted(set(text))
     index = {symbol: i for i, symbol in enumerate(alphabet)}
@@ -205,7 +206,7 @@ def draw(results: dict, path: Path, length: int) -> None:
     for result in results.values():
         for moment, style in (("before", "--"), ("after", "-")):
             for line, norms in result[moment].items():
-                low, high = np.percentile(norms, (10, 90), axis=1)
+                low, high = np.percentile(norms, (25, 75), axis=1)
                 mean = norms.mean(axis=1)
                 shown = mean > 0  # zero has no place on a log axis
                 label = line if moment == "after" else None
@@ -213,19 +214,22 @@ def draw(results: dict, path: Path, length: int) -> None:
                     lags[shown], mean[shown], style, color=COLOURS[line], label=label
                 )
                 axes.fill_between(
-                    lags, low, high, where=shown, color=COLOURS[line], alpha=0.15, lw=0
+                    lags, low, high, where=shown, color=COLOURS[line], alpha=0.12, lw=0
                 )
                 peak = max(peak, mean.max())
     axes.plot([], [], "k--", label="before training")
     axes.plot([], [], "k-", label="after training")
-    axes.fill_between([], [], color="k", alpha=0.15, lw=0, label="10-90% of windows")
+    axes.fill_between(
+        [], [], color="k", alpha=0.12, lw=0, label="middle half of the windows"
+    )
     axes.set(
         yscale="log",
         ylim=(peak * 1e-8, peak * 5),
         xlim=(0, length - 1),
         xlabel="lag k (characters between the state and the prediction)",
         ylabel=r"$\|\partial L_T / \partial\,\mathrm{carry}_{T-k}\|$  (nats per unit)",
-        title="How far back the loss of one prediction reaches",
+        title="How far back the loss of one prediction reaches\n"
+        f"line: mean of {HELD_OUT_WINDOWS} held-out windows",
     )
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9, ncols=2)
@@ -253,7 +257,7 @@ def positive(text: str) -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(description=__doc__.split("\n\n")[0])
+    parser = Parser(description=str(__doc__).split("\n\n")[0])
     add = parser.add_argument
     add("--text", type=Path, help="a UTF-8 file (default: Python's own reference)")
     add("--cells", nargs="+", choices=CELLS, default=list(CELLS), help="which cells")
@@ -273,9 +277,9 @@ def study(name: str, args: Any, data: tuple, steps: int, progress: Progress) -> 
     V, H = len(alphabet), args.hidden_size
     cell = Stack((Embedding(V, EMBEDDING), CELLS[name](EMBEDDING, H), Dense(H, V)))
     params = cell.init(jax.random.key(args.seed))
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(4e-3))
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(8e-3))
     state = optimizer.init(params)
-    held_out = next(windows(test, args.length, 64, args.seed))
+    held_out = next(windows(test, args.length, HELD_OUT_WINDOWS, args.seed))
     result: dict[str, Any] = {"before": norms_by_lag(cell, params, held_out, name)}
     batches = windows(train, args.length, args.batch_size, args.seed)
     task = progress.add_task(name, total=steps, note="")
@@ -312,8 +316,9 @@ def main() -> None:
     console = Console(width=max(Console().width, 100), highlight=False)
     console.print(
         f"{args.text or 'pydoc_data.topics'}: {len(train):,} characters to train on, "
-        f"{len(test):,} held out, {len(alphabet)} symbols; H = {args.hidden_size}, "
-        f"T = {args.length}, {steps} steps of {args.batch_size} windows"
+        f"{len(test):,} held out, {len(alphabet)} symbols\n"
+        f"hidden size {args.hidden_size}, {steps} steps of {args.batch_size} windows of "
+        f"{args.length} characters, seed {args.seed}"
     )
     results: dict[str, dict] = {}
     columns = "{task.description:17}", BarColumn(20), MofNCompleteColumn()

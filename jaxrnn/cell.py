@@ -72,7 +72,8 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         ...     def step(self, params, carry, drive):
         ...         return params["leak"] * carry + drive
         >>> cell = LeakySum(2)
-        >>> carry, ys = jaxrnn.unroll(cell, cell.init(jax.random.key(0)), jnp.ones((3, 2)))
+        >>> params = cell.init(jax.random.key(0))
+        >>> carry, ys = jaxrnn.unroll(cell, params, jnp.ones((3, 2)))
         >>> print(ys[:, 0])
         [1.   1.5  1.75]
     """
@@ -121,8 +122,8 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         """
         if not hasattr(self, "input_size"):
             raise TypeError(
-                f"{type(self).__name__} has no field `input_size`: give it one, or define "
-                "the property `input_shape`, the shape of one x"
+                f"{type(self).__name__} has no field `input_size`: give it one, or "
+                "define the property `input_shape`, the shape of one x"
             )
         return (self.input_size,)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -191,14 +192,14 @@ def split_key(
         return None, None
     if not isinstance(key, jax.Array):
         raise TypeError(f"{call}: key is {key!r}, expected jax.random.key(seed) or None")
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        key = jax.random.wrap_key_data(key)
-    if key.shape != ():
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    one: Any = key if typed else jax.random.wrap_key_data(key)
+    if one.shape != ():
         raise ValueError(
-            f"{call}: key has shape {key.shape}, expected one key: it is split into one "
+            f"{call}: key has shape {one.shape}, expected one key: it is split into one "
             "key per example inside"
         )
-    prepare_key, sequence_key = jax.random.split(key)
+    prepare_key, sequence_key = jax.random.split(one)
     return prepare_key, sequence_key
 
 

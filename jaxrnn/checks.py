@@ -33,8 +33,8 @@ def check_cell(call: str, cell: Any) -> None:
     except TypeError as error:
         raise TypeError(
             f"{call}: {name} cannot be hashed ({error}); a cell is a "
-            "@dataclass(frozen=True) whose fields are numbers, strings, tuples, cells and "
-            "module-level functions; arrays belong in its params"
+            "@dataclass(frozen=True) whose fields are numbers, strings, tuples, cells "
+            "and module-level functions; arrays belong in its params"
         ) from error
     if not dataclasses.is_dataclass(cell):
         raise TypeError(

@@ -59,9 +59,7 @@ def zeros(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.A
     return jnp.zeros(shape)
 
 
-def orthogonal(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
+def orthogonal(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
     """A random orthogonal matrix for every gate: the default recurrent kernel.
 
     All singular values of a gate's block are 1, so that the linear part of a step
@@ -186,16 +184,12 @@ class Chrono:
         block = (shape[-1] // len(gates),)
         keep = jnp.log(jax.random.uniform(key, block, minval=1.0, maxval=self.t_max - 1))
         blocks = {"f": keep, "z": keep, "i": -keep}
-        return jnp.concatenate(
-            [blocks.get(gate, jnp.zeros_like(keep)) for gate in gates]
-        )
+        return jnp.concatenate([blocks.get(gate, jnp.zeros_like(keep)) for gate in gates])
 
     def __repr__(self) -> str:
         return f"initializers.Chrono(t_max={self.t_max})"
 
 
-def unit_rows(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
+def unit_rows(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
     """N(0, 1/columns): rows of unit length on average, the default of `Embedding`."""
     return jax.random.normal(key, shape) * shape[-1] ** -0.5

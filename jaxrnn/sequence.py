@@ -183,7 +183,7 @@ class Run:
         x = jax.tree.map(lambda leaf: example(leaf, 1 + self.batch_ndim), xs)
         keys = None
         if self.keys is not None:
-            key = jax.ShapeDtypeStruct((), self.keys.step.dtype)
+            key: Any = jax.ShapeDtypeStruct((), self.keys.step.dtype)
             keys = Keys(sequence=key, step=key)
         now = jax.tree.map(lambda leaf: example(leaf, self.batch_ndim), carry)
         dtypes: list[list[Any]] = []

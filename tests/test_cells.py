@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from zoo import carry_of, inputs_of, params_of
 
-from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, LSTMCarry, Stack, initializers
-from jaxrnn import unroll
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Dense,
+    Elman,
+    Embedding,
+    LSTMCarry,
+    Stack,
+    initializers,
+    unroll,
+)
 
 
 def sigmoid(a):

@@ -9,8 +9,18 @@ import numpy as np
 import pytest
 from zoo import inputs_of, params_of
 
-from jaxrnn import GRU, LSTM, Cell, Dense, Elman, Stack
-from jaxrnn import carry_gradients, gradient_norms, trajectory, unroll
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Cell,
+    Dense,
+    Elman,
+    Stack,
+    carry_gradients,
+    gradient_norms,
+    trajectory,
+    unroll,
+)
 
 T = 8
 
@@ -85,7 +95,9 @@ def test_a_loss_at_every_step_adds_up():
     weights = inputs_of(Dense(5, 1), (T, 2), seed=7)
     total = carry_gradients(lambda ys: jnp.sum(ys**2 * weights), cell, params, xs)
     parts = [
-        carry_gradients(lambda ys, t=t: jnp.sum(ys[t] ** 2 * weights[t]), cell, params, xs)
+        carry_gradients(
+            lambda ys, t=t: jnp.sum(ys[t] ** 2 * weights[t]), cell, params, xs
+        )
         for t in range(T)
     ]
     np.testing.assert_allclose(total, sum(parts), rtol=1e-11, atol=1e-13)
@@ -124,10 +136,13 @@ def test_carry_gradients_are_ordinary_functions(transform):
         slope = jax.grad(lambda params: norms(params).sum())(params)
         step = 1e-6
         direction = params_of(cell, seed=5)
-        ends = [
-            norms(jax.tree.map(lambda p, d: p + sign * step * d, params, direction)).sum()  # noqa: B023
-            for sign in (1, -1)
-        ]
+
+        def shifted(amount):
+            return norms(
+                jax.tree.map(lambda p, d: p + amount * d, params, direction)
+            ).sum()
+
+        ends = shifted(step), shifted(-step)
         expected = (ends[0] - ends[1]) / (2 * step)
         along = jax.tree.map(lambda s, d: jnp.sum(s * d), slope, direction)
         actual = sum(jax.tree.leaves(along))
@@ -205,7 +220,9 @@ def test_the_norm_of_zero_is_zero_and_of_nan_is_nan():
     norms = gradient_norms(lambda ys: jnp.sum(ys[1]), cell, params, xs)
     np.testing.assert_array_equal(norms[2:], 0)
     assert (norms[:2] > 0).all()
-    broken = gradient_norms(lambda ys: jnp.sum(ys[-1]), cell, params, xs.at[2].set(jnp.nan))
+    broken = gradient_norms(
+        lambda ys: jnp.sum(ys[-1]), cell, params, xs.at[2].set(jnp.nan)
+    )
     assert np.isnan(broken).tolist() == [True, True, True, False]
 
 
@@ -260,4 +277,3 @@ def test_memory_is_that_of_the_carries():
     ordinary = temporaries(jax.grad(loss, argnums=(0, 1)))
     ours = temporaries(lambda p, xs: gradient_norms(last_output_of_all, cell, p, xs))
     assert ours <= ordinary + 2 * trajectory_size
-

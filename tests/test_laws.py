@@ -23,7 +23,11 @@ def close(actual, expected):
 def example(cell, batch_shape=()):
     """Params, inputs and a carry, all random."""
     params = params_of(cell)
-    return params, inputs_of(cell, (T, *batch_shape)), carry_of(cell, params, batch_shape)
+    return (
+        params,
+        inputs_of(cell, (T, *batch_shape)),
+        carry_of(cell, params, batch_shape),
+    )
 
 
 def weighted(tree, seed=9):

@@ -9,8 +9,21 @@ import pytest
 from zoo import ZOO, carry_of, inputs_of, params_of
 
 import jaxrnn
-from jaxrnn import GRU, LSTM, Cell, Dense, Elman, Embedding, Keys, LSTMCarry, Scan, Stack
-from jaxrnn import batched_carry, trajectory, unroll
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Cell,
+    Dense,
+    Elman,
+    Embedding,
+    Keys,
+    LSTMCarry,
+    Scan,
+    Stack,
+    batched_carry,
+    trajectory,
+    unroll,
+)
 
 every_cell = pytest.mark.parametrize("cell", ZOO.values(), ids=ZOO.keys())
 FLOATS = ("float64", "float32", "bfloat16", "float16")
@@ -150,7 +163,10 @@ def test_mixed_dtypes_keep_the_wider_carry_and_the_dtype_of_the_inputs(
 
 def test_a_carry_given_in_another_dtype_loses_nothing():
     cell = LSTM(3, 5)
-    params, xs = cast(params_of(cell), "float32"), cast(inputs_of(cell, (4,)), "float32")
+    params, xs = (
+        cast(params_of(cell), "float32"),
+        cast(inputs_of(cell, (4,)), "float32"),
+    )
     wide = carry_of(cell, params)
     assert dtypes(wide) == {"float32"}
     carry, ys = unroll(cell, params, xs, cast(wide, "float64"))
@@ -317,7 +333,7 @@ class _Noisy(Cell):
         return drive
 
 
-def noise(key, T=4, batch_shape=(2, 3), cell=_Noisy(), **options):  # noqa: B008
+def noise(key, T=4, batch_shape=(2, 3), cell=_Noisy(), **options):
     xs = jnp.zeros((T, *batch_shape, 1))
     return np.asarray(unroll(cell, cell.init(None), xs, key=key, **options)[1])
 

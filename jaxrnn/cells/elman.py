@@ -56,7 +56,7 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
         super().__post_init__()
         check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
         act = getattr(jax.nn, str(self.activation), None)
-        unit = jax.ShapeDtypeStruct((1,), jnp.float32)
+        unit = jax.ShapeDtypeStruct((2,), jnp.float32)
         try:
             elementwise = jax.eval_shape(act, unit).shape == unit.shape  # pyright: ignore
         except TypeError:
