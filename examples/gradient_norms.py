@@ -30,18 +30,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 from rich.table import Table
 
-from jaxrnn import (
-    GRU,
-    LSTM,
-    Cell,
-    Dense,
-    Elman,
-    Embedding,
-    Stack,
-    gradient_norms,
-    initializers,
-    unroll,
-)
+import jaxrnn
+from jaxrnn import Dense, Embedding, Stack, initializers
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -50,10 +40,10 @@ EMBEDDING = 32
 HELD_OUT = 0.1
 HELD_OUT_WINDOWS = 64
 CELLS = {
-    "elman-uniform": partial(Elman, recurrent_init=initializers.uniform),
-    "elman-orthogonal": partial(Elman, recurrent_init=initializers.orthogonal),
-    "gru": GRU,
-    "lstm": LSTM,
+    "elman-uniform": partial(jaxrnn.Elman, recurrent_init=initializers.uniform),
+    "elman-orthogonal": partial(jaxrnn.Elman, recurrent_init=initializers.orthogonal),
+    "gru": jaxrnn.GRU,
+    "lstm": jaxrnn.LSTM,
 }
 LINES = {  # the leaves of each cell's carry
     "elman-uniform": ("Elman, uniform",),
@@ -129,9 +119,11 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("cell", "optimizer"))
-def train_step(cell: Cell, optimizer: Any, params: Any, state: Any, window: jax.Array):
+def train_step(
+    cell: jaxrnn.Cell, optimizer: Any, params: Any, state: Any, window: jax.Array
+):
     def loss(params: Any) -> jax.Array:
-        _, logits = unroll(cell, params, window[:-1])
+        _, logits = jaxrnn.unroll(cell, params, window[:-1])
         return cross_entropy(logits, window[1:]).mean()
 
     value, gradient = jax.value_and_grad(loss)(params)
@@ -139,22 +131,22 @@ def train_step(cell: Cell, optimizer: Any, params: Any, state: Any, window: jax.
     return optax.apply_updates(params, updates), state, value
 
 
-def bits_per_character(cell: Cell, params: Any, test: np.ndarray) -> float:
+def bits_per_character(cell: jaxrnn.Cell, params: Any, test: np.ndarray) -> float:
     """Over the whole tail, read as 16 streams side by side (time first)."""
     streams = min(16, len(test) // 2)
     steps = len(test) // streams
     symbols = jnp.asarray(test[: streams * steps].reshape(streams, steps).T)
-    _, logits = unroll(cell, params, symbols[:-1])
+    _, logits = jaxrnn.unroll(cell, params, symbols[:-1])
     return float(cross_entropy(logits, symbols[1:]).mean() / np.log(2))
 
 
-def norms_by_lag(cell: Cell, params: Any, window: jax.Array, name: str) -> dict:
+def norms_by_lag(cell: jaxrnn.Cell, params: Any, window: jax.Array, name: str) -> dict:
     """Line -> ||dL_T / dcarry_(T-k)|| as an array (lag, example)."""
 
     def last_loss(logits: jax.Array) -> jax.Array:
         return cross_entropy(logits[-1], window[-1]).sum()
 
-    _, recurrent, _ = gradient_norms(last_loss, cell, params, window[:-1])
+    _, recurrent, _ = jaxrnn.gradient_norms(last_loss, cell, params, window[:-1])
     leaves = jax.tree.leaves(recurrent)
     return {
         line: np.asarray(leaf)[::-1]
@@ -245,11 +237,6 @@ def fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        fail(message)
-
-
 def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
@@ -257,7 +244,8 @@ def positive(text: str) -> int:
 
 
 def arguments() -> argparse.Namespace:
-    parser = Parser(description=str(__doc__).split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n\n")[0])
+    parser.error = fail  # one line, without the usage
     add = parser.add_argument
     add("--text", type=Path, help="a UTF-8 file (default: Python's own reference)")
     add("--cells", nargs="+", choices=CELLS, default=list(CELLS), help="which cells")

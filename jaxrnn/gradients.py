@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell
 from .methods import Scan
-from .sequence import evaluate
+from .run import evaluate
 
 
 def carry_gradients(

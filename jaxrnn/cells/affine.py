@@ -17,6 +17,22 @@ def check_sizes(cell: Cell, **sizes: Any) -> None:
             )
 
 
+def recurrent_params(
+    cell: Any, key: jax.Array, gates: tuple[str, ...], bias_gates: tuple[str, ...]
+) -> dict[str, jax.Array]:
+    """kernel [I, G H], recurrent_kernel [H, G H] and, with use_bias, bias [G' H]."""
+    keys = jax.random.split(key, 3)
+    I, H, width = cell.input_size, cell.hidden_size, len(gates) * cell.hidden_size
+    params = {
+        "kernel": draw(cell, "kernel_init", keys[0], (I, width), gates),
+        "recurrent_kernel": draw(cell, "recurrent_init", keys[1], (H, width), gates),
+    }
+    if cell.use_bias:
+        shape = (len(bias_gates) * H,)
+        params["bias"] = draw(cell, "bias_init", keys[2], shape, bias_gates)
+    return params
+
+
 def draw(
     cell: Cell,
     field: str,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .. import initializers
 from ..cell import Cell, Keys
-from .affine import affine, check_sizes, draw
+from .affine import affine, check_sizes, recurrent_params
 
 GATES = ("h",)
 
@@ -68,17 +68,7 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
             )
 
     def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        I, H = self.input_size, self.hidden_size
-        params = {
-            "kernel": draw(self, "kernel_init", kernel_key, (I, H), GATES),
-            "recurrent_kernel": draw(
-                self, "recurrent_init", recurrent_key, (H, H), GATES
-            ),
-        }
-        if self.use_bias:
-            params["bias"] = draw(self, "bias_init", bias_key, (H,), GATES)
-        return params
+        return recurrent_params(self, key, GATES, GATES)
 
     def initial_carry(self, params: dict[str, jax.Array]) -> jax.Array:
         return jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)

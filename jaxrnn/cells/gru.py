@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .. import initializers
 from ..cell import Cell, Keys
-from .affine import affine, check_sizes, draw
+from .affine import affine, check_sizes, recurrent_params
 
 GATES = ("r", "z", "n")
 
@@ -66,19 +66,11 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
         check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
 
     def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        I, H = self.input_size, self.hidden_size
-        params = {
-            "kernel": draw(self, "kernel_init", kernel_key, (I, 3 * H), GATES),
-            "recurrent_kernel": draw(
-                self, "recurrent_init", recurrent_key, (H, 3 * H), GATES
-            ),
-        }
+        bias_gates = (*GATES, "hn") if self.reset_after else GATES
+        params = recurrent_params(self, key, GATES, bias_gates)
         if self.use_bias and self.reset_after:
-            biases = draw(self, "bias_init", bias_key, (4 * H,), (*GATES, "hn"))
-            params["bias"], params["recurrent_bias"] = jnp.split(biases, [3 * H])
-        elif self.use_bias:
-            params["bias"] = draw(self, "bias_init", bias_key, (3 * H,), GATES)
+            bias, recurrent_bias = jnp.split(params["bias"], [3 * self.hidden_size])
+            params |= {"bias": bias, "recurrent_bias": recurrent_bias}
         return params
 
     def initial_carry(self, params: dict[str, jax.Array]) -> jax.Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .. import initializers
 from ..cell import Cell, Keys
-from .affine import affine, check_sizes, draw
+from .affine import affine, check_sizes, recurrent_params
 
 GATES = ("i", "f", "g", "o")
 
@@ -66,17 +66,7 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, jax.Array]):
         check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
 
     def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        kernel_key, recurrent_key, bias_key = jax.random.split(key, 3)
-        I, H = self.input_size, self.hidden_size
-        params = {
-            "kernel": draw(self, "kernel_init", kernel_key, (I, 4 * H), GATES),
-            "recurrent_kernel": draw(
-                self, "recurrent_init", recurrent_key, (H, 4 * H), GATES
-            ),
-        }
-        if self.use_bias:
-            params["bias"] = draw(self, "bias_init", bias_key, (4 * H,), GATES)
-        return params
+        return recurrent_params(self, key, GATES, GATES)
 
     def initial_carry(self, params: dict[str, jax.Array]) -> LSTMCarry:
         zeros = jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
