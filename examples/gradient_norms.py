@@ -118,15 +118,18 @@ def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
+@partial(jax.jit, static_argnames="cell")
+def mean_loss(cell: jaxrnn.Cell, params: Any, window: jax.Array) -> jax.Array:
+    """In nats a character, over a window (time + 1, examples)."""
+    _, logits = jaxrnn.unroll(cell, params, window[:-1])
+    return cross_entropy(logits, window[1:]).mean()
+
+
 @partial(jax.jit, static_argnames=("cell", "optimizer"))
 def train_step(
     cell: jaxrnn.Cell, optimizer: Any, params: Any, state: Any, window: jax.Array
-):
-    def loss(params: Any) -> jax.Array:
-        _, logits = jaxrnn.unroll(cell, params, window[:-1])
-        return cross_entropy(logits, window[1:]).mean()
-
-    value, gradient = jax.value_and_grad(loss)(params)
+) -> tuple[Any, Any, jax.Array]:
+    value, gradient = jax.value_and_grad(mean_loss, argnums=1)(cell, params, window)
     updates, state = optimizer.update(gradient, state)
     return optax.apply_updates(params, updates), state, value
 
@@ -136,22 +139,24 @@ def bits_per_character(cell: jaxrnn.Cell, params: Any, test: np.ndarray) -> floa
     streams = min(16, len(test) // 2)
     steps = len(test) // streams
     symbols = jnp.asarray(test[: streams * steps].reshape(streams, steps).T)
-    _, logits = jaxrnn.unroll(cell, params, symbols[:-1])
-    return float(cross_entropy(logits, symbols[1:]).mean() / np.log(2))
+    return float(mean_loss(cell, params, symbols) / np.log(2))
 
 
-def norms_by_lag(cell: jaxrnn.Cell, params: Any, window: jax.Array, name: str) -> dict:
-    """Line -> ||dL_T / dcarry_(T-k)|| as an array (lag, example)."""
+@partial(jax.jit, static_argnames="cell")
+def norms_in_time(cell: jaxrnn.Cell, params: Any, window: jax.Array) -> list[jax.Array]:
+    """||dL_T / dcarry_t|| as an array (time, example), for each leaf of the carry."""
 
     def last_loss(logits: jax.Array) -> jax.Array:
         return cross_entropy(logits[-1], window[-1]).sum()
 
-    _, recurrent, _ = jaxrnn.gradient_norms(last_loss, cell, params, window[:-1])
-    leaves = jax.tree.leaves(recurrent)
-    return {
-        line: np.asarray(leaf)[::-1]
-        for line, leaf in zip(LINES[name], leaves, strict=True)
-    }
+    return jax.tree.leaves(jaxrnn.gradient_norms(last_loss, cell, params, window[:-1]))
+
+
+def norms_by_lag(cell: jaxrnn.Cell, params: Any, window: jax.Array, name: str) -> dict:
+    """Line -> ||dL_T / dcarry_(T-k)|| as an array (lag, example)."""
+    leaves = norms_in_time(cell, params, window)
+    lines = zip(LINES[name], leaves, strict=True)
+    return {line: np.asarray(leaf)[::-1] for line, leaf in lines}
 
 
 def windows(symbols: np.ndarray, length: int, batch_size: int, seed: Any) -> Iterator:
@@ -264,30 +269,30 @@ def study(name: str, args: Any, data: tuple, steps: int, progress: Progress) -> 
     train, test, alphabet = data
     V, H = len(alphabet), args.hidden_size
     cell = Stack((Embedding(V, EMBEDDING), CELLS[name](EMBEDDING, H), Dense(H, V)))
-    params = cell.init(jax.random.key(args.seed))
+    params = jax.jit(cell.init)(jax.random.key(args.seed))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(8e-3))
     state = optimizer.init(params)
     held_out = next(windows(test, args.length, HELD_OUT_WINDOWS, args.seed))
     result: dict[str, Any] = {"before": norms_by_lag(cell, params, held_out, name)}
     batches = windows(train, args.length, args.batch_size, args.seed)
     task = progress.add_task(name, total=steps, note="")
-    losses: list[jax.Array] = []
+    losses: list[float] = []
     try:
         for step in range(steps):
             params, state, loss = train_step(
                 cell, optimizer, params, state, next(batches)
             )
-            losses.append(loss)
+            losses.append(float(loss))
             note = ""
             if step % 10 == 9:
-                value = float(jnp.stack(losses[-10:]).mean())
+                value = float(np.mean(losses[-10:]))
                 note = f"loss {value:.3f} nats, {value / np.log(2):.3f} bits a character"
                 progress.update(task, note=note)
             progress.advance(task)
     except KeyboardInterrupt:
         pass  # the steps done until here are measured below
     result["steps"] = len(losses)
-    result["losses_nats"] = [float(loss) for loss in losses]
+    result["losses_nats"] = losses
     result["bits_per_character"] = bits_per_character(cell, params, test)
     result["after"] = norms_by_lag(cell, params, held_out, name)
     return result
