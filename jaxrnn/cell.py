@@ -6,11 +6,11 @@ size, `H` the hidden size.
 
 import abc
 import dataclasses
-import types
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from . import checks
 
@@ -22,10 +22,13 @@ Drive = TypeVar("Drive")
 class Keys(NamedTuple):
     """The random keys that `Cell.project` gets for one example at one time step.
 
+    The two come from different branches of the example's key, so that whatever a cell
+    splits or folds from the one never meets the other.
+
     Attributes:
         sequence: one key per example, the same at every step (a mask that is kept for
             the whole sequence is drawn from it).
-        step: `fold_in(sequence, t)`, with t in input order.
+        step: a key of its own for every example and step t, in input order.
     """
 
     sequence: jax.Array
@@ -36,7 +39,7 @@ class Keys(NamedTuple):
         return Keys(fold_in(self.sequence, index), fold_in(self.step, index))
 
 
-def fold_in(keys: jax.Array, data) -> jax.Array:
+def fold_in(keys: jax.Array, data: Any) -> jax.Array:
     """`jax.random.fold_in` for an array of typed keys of any shape."""
     fold = jax.random.fold_in
     for _ in range(keys.ndim):
@@ -44,10 +47,22 @@ def fold_in(keys: jax.Array, data) -> jax.Array:
     return fold(keys, data)
 
 
+def keys_in_time(key: jax.Array, steps: jax.Array, batch_shape: tuple[int, ...]) -> Keys:
+    """Keys for every example, `(*batch)`, and for its steps, `(*steps, *batch)`."""
+    sequence_key, step_key = jax.random.split(key)
+    sequence, step = sequence_key, step_key
+    if batch_shape:
+        sequence, step = (jax.random.split(k, batch_shape) for k in (sequence, step))
+    fold = fold_in
+    for _ in range(steps.ndim):
+        fold = jax.vmap(fold, in_axes=(None, 0))
+    return Keys(sequence, fold(step, steps))
+
+
 class Cell(abc.ABC, Generic[Params, Carry, Drive]):
     """A recurrent cell: what happens to one example in one time step.
 
-        drive = project(params, x)               all of the step that ignores the carry
+        drive = project(params, x, keys)         all of the step that ignores the carry
         carry = step(params, carry, drive)       the recurrence
         y     = output(params, carry, drive)     reads the new carry
 
@@ -80,9 +95,10 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # `dataclass` writes a repr of its own unless the class itself has one.
-        if "__repr__" not in cls.__dict__:
-            cls.__repr__ = Cell.__repr__
+        # `dataclass` writes these methods of its own unless the class itself has them.
+        for name in ("__repr__", "__eq__", "__hash__"):
+            if name not in cls.__dict__:
+                setattr(cls, name, getattr(Cell, name))
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
@@ -99,11 +115,27 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         ]
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
+    def _value(self) -> tuple:
+        # With the types: 1, 1.0 and True are equal, but compute in different dtypes.
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        values = [getattr(self, field.name) for field in fields]
+        return (type(self), *((type(value), value) for value in values))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cell) and self._value() == other._value()
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
     # What a cell must say.
 
     @abc.abstractmethod
     def init(self, key: jax.Array) -> Params:
-        """Fresh parameters, a pytree of arrays, from a `jax.random.key`."""
+        """Fresh parameters, a pytree of arrays, from a `jax.random.key`.
+
+        Written in JAX, so that it can be traced: the shapes of its result are what the
+        params of every call are checked against.
+        """
 
     @abc.abstractmethod
     def initial_carry(self, params: Params) -> Carry:
@@ -111,7 +143,17 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
 
     @abc.abstractmethod
     def step(self, params: Params, carry: Carry, drive: Drive) -> Carry:
-        """The recurrence: deterministic, the only part that is sequential in time."""
+        """The recurrence: the new carry. Deterministic, and all that the loop runs.
+
+        Args:
+            params: as `prepare` returns them.
+            carry: of the structure and the shapes of `initial_carry`, before the step.
+            drive: what `project` returns for this step; by default x itself.
+
+        Returns:
+            The carry after the step, in the same structure and shapes. Its dtypes are
+            those at which the step comes to rest: a wider drive widens the carry.
+        """
 
     # What a cell may say.
 
@@ -128,15 +170,27 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         return (self.input_size,)  # pyright: ignore[reportAttributeAccessIssue]
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
-        """Parameters as `project`, `step` and `output` want them: once per `unroll`."""
+        """What the other functions get for params; by default the params themselves.
+
+        Called once per `unroll`: the place for work that depends on parameters alone,
+        such as a parametrisation or a cast. `key` is None in evaluation.
+        """
         return params
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
-        """All of the step that ignores the carry: one product over many steps."""
+        """All of the step that ignores the carry; by default x itself.
+
+        Evaluated for all steps at once, outside the loop. The place for noise: `keys` is
+        `Keys(sequence, step)`, or None in evaluation.
+        """
         return x
 
     def output(self, params: Params, carry: Carry, drive: Drive) -> Any:
-        """What the cell shows of its NEW carry: one product over many steps."""
+        """What the cell shows, y; by default the whole of the new carry.
+
+        Reads the carry that `step` has just made. Evaluated for all steps at once,
+        outside the loop.
+        """
         return carry
 
     def sequence(self, params: Params, carry: Carry, xs: Any, run: Any) -> tuple:
@@ -144,7 +198,8 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
 
         A combinator overrides this. It passes `run` on: `run` itself to an inner cell
         that shares its carry, `run[i]` to inner cell i of one whose carry is a tuple. A
-        cell that is no combinator is handed to `run`.
+        cell that is no combinator is handed to `run`, which steps it as one whole: to
+        `carry_gradients` its carry is then one joint state.
         """
         return run(self, params, carry, xs)
 
@@ -154,6 +209,10 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         self, params: Params, carry: Carry, x: Any, key: jax.Array | None = None
     ) -> tuple[Carry, Any]:
         """One time step of one example: `(carry, y)`, as `unroll` over one step.
+
+        For decoding, for the loops of reinforcement learning and, under `jax.vmap`, for a
+        batch. Inputs of a wider dtype than the carry's widen it in the first call, which
+        a `lax.scan` of your own refuses: start it with a carry of that dtype.
 
         Args:
             params: from `init`.
@@ -177,7 +236,7 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         prepare_key, sequence_key = split_key(call, key)
         keys = None
         if sequence_key is not None:
-            keys = Keys(sequence_key, fold_in(sequence_key, 0))
+            keys = keys_in_time(sequence_key, jnp.asarray(0), ())
         params = self.prepare(params, prepare_key)
         drive = self.project(params, x, keys)
         carry = self.step(params, carry, drive)
@@ -190,10 +249,17 @@ def split_key(
     """A user's key as `(key for prepare, key for the sequence)`, both typed."""
     if key is None:
         return None, None
-    if not isinstance(key, jax.Array):
-        raise TypeError(f"{call}: key is {key!r}, expected jax.random.key(seed) or None")
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    one: Any = key if typed else jax.random.wrap_key_data(key)
+    expected = "expected jax.random.key(seed) or None"
+    if not isinstance(key, (jax.Array, np.ndarray)):
+        raise TypeError(f"{call}: key is {key!r}, {expected}")
+    one: Any = key
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        try:
+            one = jax.random.wrap_key_data(jnp.asarray(key))
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{call}: key is an array {key.dtype}{list(key.shape)}, {expected}"
+            ) from error
     if one.shape != ():
         raise ValueError(
             f"{call}: key has shape {one.shape}, expected one key: it is split into one "
@@ -221,7 +287,6 @@ def _expression(value: Any) -> str:
     """`value` as it is written under `from jaxrnn import *`."""
     if isinstance(value, tuple):
         return f"({', '.join(map(_expression, value))}{',' * (len(value) == 1)})"
-    if isinstance(value, types.FunctionType):
-        module = value.__module__.removeprefix("jaxrnn.")
-        return f"{module}.{value.__qualname__}"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__.removeprefix('jaxrnn.')}.{value.__qualname__}"
     return repr(value)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -26,8 +27,15 @@ def check_cell(call: str, cell: Any) -> None:
             f"{cell.__name__}(...)"
         )
     if not isinstance(cell, Cell):
-        raise TypeError(f"{call}: cell is {cell!r}, expected a jaxrnn.Cell")
+        raise TypeError(
+            f"{call}: cell is of type {type(cell).__name__}, expected a jaxrnn.Cell"
+        )
     name = type(cell).__name__
+    if not dataclasses.is_dataclass(cell) or not cell.__dataclass_params__.frozen:  # pyright: ignore
+        raise TypeError(
+            f"{call}: {name} is not a frozen dataclass; declare it as "
+            "@jax.tree_util.register_static @dataclass(frozen=True)"
+        )
     try:
         hash(cell)
     except TypeError as error:
@@ -36,11 +44,6 @@ def check_cell(call: str, cell: Any) -> None:
             "@dataclass(frozen=True) whose fields are numbers, strings, tuples, cells "
             "and module-level functions; arrays belong in its params"
         ) from error
-    if not dataclasses.is_dataclass(cell):
-        raise TypeError(
-            f"{call}: {name} is not a dataclass; declare it as "
-            "@jax.tree_util.register_static @dataclass(frozen=True)"
-        )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -78,8 +81,8 @@ def _compare(
 ) -> None:
     if jax.tree.structure(got) != jax.tree.structure(expected):
         raise ValueError(
-            f"{call}: {name} has the structure {_structure(got)}, expected "
-            f"{_structure(expected)} for {cell}; {remedy}"
+            f"{call}: {name} has the structure {structure(got)}, expected "
+            f"{structure(expected)} for {cell}; {remedy}"
         )
     expected_leaves = jax.tree.leaves(expected)
     for (path, leaf), want in zip(
@@ -93,22 +96,30 @@ def _compare(
             )
 
 
-def _structure(tree: Any) -> str:
-    return str(jax.tree.structure(tree)).removeprefix("PyTreeDef(").removesuffix(")")
+class _Leaf:
+    def __repr__(self) -> str:
+        return "*"
+
+
+def structure(tree: Any) -> str:
+    """The tree with a star for every leaf, cut where it grows long."""
+    text = repr(jax.tree.map(lambda _: _Leaf(), tree))
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(size, int) for size in value)
+    sizes = int, np.integer
+    return isinstance(value, tuple) and all(isinstance(size, sizes) for size in value)
 
 
 def leading_shape(
     call: str, name: str, cell: "Cell", xs: Any, axes: str = ""
 ) -> tuple[int, ...]:
     """The axes of `xs` before `cell.input_shape`, the same for every leaf of `xs`."""
-    expected, structure = jax.tree.flatten(cell.input_shape, is_leaf=_is_shape)
-    if jax.tree.structure(xs) != structure:
+    expected, treedef = jax.tree.flatten(cell.input_shape, is_leaf=_is_shape)
+    if jax.tree.structure(xs) != treedef:
         raise ValueError(
-            f"{call}: {name} has the structure {_structure(xs)}, expected an array for "
+            f"{call}: {name} has the structure {structure(xs)}, expected an array for "
             f"each of {cell.input_shape}, the input_shape of {cell}"
         )
     leading = set()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from .cell import Cell, Keys, as_input
+from .checks import check_cell
 
 
 class StackDrive(NamedTuple):
@@ -54,6 +55,7 @@ class Stack(Cell[tuple, tuple, StackDrive]):
         for index, cell in enumerate(self.cells):
             if not isinstance(cell, Cell):
                 raise TypeError(f"Stack: cells[{index}] is {cell!r}, expected a cell")
+            check_cell("Stack", cell)
 
     @property
     def input_shape(self) -> Any:

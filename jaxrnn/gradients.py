@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell
 from .methods import Scan
-from .run import evaluate
+from .run import evaluate, varying_with
 
 
 def carry_gradients(
@@ -37,8 +37,9 @@ def carry_gradients(
         dL/dc_t + dL/dh_t o_t (1 - tanh(c_t)^2)
 
     Args:
-        loss: a scalar function of the outputs `ys`; it may close over a readout, labels
-            and masks. For the gradient of one example at a time, sum over the batch.
+        loss: a scalar function of the outputs `ys`, and of nothing else of the run; it
+            may close over a readout, labels and masks. For the gradients of all examples
+            at once, sum over the batch.
         cell, params, xs, carry, reverse, key, method: as in `unroll`.
 
     Returns:
@@ -113,6 +114,12 @@ def _carry_gradients(
     key: jax.Array | None,
     method: Any,
 ) -> Any:
+    if isinstance(loss, Cell) or not callable(loss):
+        raise TypeError(
+            f"{call}: loss is of type {type(loss).__name__}, expected a function of the "
+            "outputs: the loss comes first, then the cell"
+        )
+    checks.check_cell(call, cell)
     arguments = (params, xs, carry)
 
     def carries(params: Any, xs: Any, carry: Any) -> Any:
@@ -125,6 +132,10 @@ def _carry_gradients(
             call, cell, *arguments, reverse, key, method, perturbation=perturbation
         )
         value = loss(ys)
+        if jax.tree.structure(value) != jax.tree.structure(0):
+            raise ValueError(
+                f"{call}: loss gave {checks.structure(value)}, expected a scalar alone"
+            )
         if jnp.shape(value) != ():
             raise ValueError(
                 f"{call}: loss gave the shape {jnp.shape(value)}, expected a scalar: sum "
@@ -139,6 +150,7 @@ def _carry_gradients(
 
     shapes = jax.eval_shape(carries, *arguments)
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    zeros = varying_with((arguments, key), zeros)
     return jax.grad(perturbed_loss, allow_int=True)(zeros)
 
 

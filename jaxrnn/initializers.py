@@ -25,33 +25,52 @@ Initializer = Callable[[jax.Array, tuple[int, ...], Sequence[str]], jax.Array]
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class PerGate:
-    """A `jax.nn.initializers` function, applied to every gate's own block.
+    """A factory of `jax.nn.initializers`, applied to every gate's own block.
 
     Fan-in, fan-out and orthogonality are then those of one gate, whatever the number of
     gates that share the parameter.
 
     Args:
-        function: called as `function(key, block_shape)`.
+        factory: `jax.nn.initializers.he_normal` and its like, not called: what it makes
+            by default is called as `initializer(key, block_shape)`. For other settings
+            write a module-level function of `(key, shape, gates)`.
+
+    Raises:
+        TypeError: if `factory` makes nothing when called without arguments.
 
     Example:
         >>> import jax, jaxrnn
-        >>> he = jaxrnn.initializers.PerGate(jax.nn.initializers.he_normal())
-        >>> jaxrnn.GRU(8, 32, kernel_init=he).init(jax.random.key(0))["kernel"].shape
+        >>> he_normal = jaxrnn.initializers.PerGate(jax.nn.initializers.he_normal)
+        >>> cell = jaxrnn.GRU(8, 32, kernel_init=he_normal)
+        >>> cell.init(jax.random.key(0))["kernel"].shape
         (8, 96)
     """
 
-    function: Callable[..., Any]
+    factory: Callable[[], Any]
+
+    def __post_init__(self) -> None:
+        try:
+            self.factory()
+        except TypeError as error:
+            raise TypeError(
+                f"initializers.PerGate: factory is {self.factory!r}, expected one like "
+                "jax.nn.initializers.he_normal, not called"
+            ) from error
 
     def __call__(
         self, key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
     ) -> jax.Array:
+        initializer = self.factory()
         block = (*shape[:-1], shape[-1] // len(gates))
         keys = jax.random.split(key, len(gates))
-        blocks = [self.function(gate_key, block) for gate_key in keys]
+        blocks = [initializer(gate_key, block) for gate_key in keys]
         return jnp.concatenate(blocks, axis=-1)
 
     def __repr__(self) -> str:
-        return f"initializers.PerGate({self.function!r})"
+        name = getattr(self.factory, "__name__", "")
+        if getattr(jax.nn.initializers, name, None) is self.factory:
+            return f"initializers.PerGate(jax.nn.initializers.{name})"
+        return f"initializers.PerGate({self.factory!r})"
 
 
 def zeros(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
@@ -67,7 +86,7 @@ def orthogonal(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> 
     solutions to the nonlinear dynamics of learning in deep linear neural networks",
     ICLR 2014, arXiv 1312.6120.
     """
-    return PerGate(jax.nn.initializers.orthogonal())(key, shape, gates)
+    return PerGate(jax.nn.initializers.orthogonal)(key, shape, gates)
 
 
 def lecun_normal(
@@ -77,7 +96,7 @@ def lecun_normal(
 
     LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
     """
-    return PerGate(jax.nn.initializers.lecun_normal())(key, shape, gates)
+    return PerGate(jax.nn.initializers.lecun_normal)(key, shape, gates)
 
 
 def glorot_uniform(
@@ -88,13 +107,14 @@ def glorot_uniform(
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010.
     """
-    return PerGate(jax.nn.initializers.glorot_uniform())(key, shape, gates)
+    return PerGate(jax.nn.initializers.glorot_uniform)(key, shape, gates)
 
 
 def uniform(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
-    """U(-a, a) with a = 1 / sqrt(hidden_size), for kernels and biases alike.
+    """U(-a, a) with a = 1 / sqrt(columns of one gate), for kernels and biases alike.
 
-    What torch.nn draws for RNN, LSTM and GRU. A square block has spectral radius near
+    The columns of a gate are the hidden_size: what torch.nn draws for RNN, LSTM and GRU.
+    A square block has spectral radius near
     1/sqrt(3) = 0.58, so a plain tanh network starts with fading gradients. LeCun, Bottou,
     Orr and Müller, "Efficient BackProp", 1998, for the scale.
     """

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from . import checks
-from .cell import Cell, Keys, as_input, fold_in, split_key
+from .cell import Cell, Keys, as_input, keys_in_time, split_key
 from .probes import Observed, Perturbed
 
 
@@ -97,20 +97,26 @@ class Run:
                     f"from {dtypes[-1]} to {new}; they must come to rest"
                 )
         carry = jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
-        if jax.sharding.get_abstract_mesh().manual_axes:
-            carry = _varying_with((params, xs), carry)
-        return carry
+        return varying_with((params, xs, carry, self.keys, self.perturbation), carry)
 
 
-def _varying_with(others: Any, carry: Any) -> Any:
-    """`carry`, varying over the axes of a `jax.shard_map` over which `others` vary.
+def varying_with(others: Any, tree: Any) -> Any:
+    """`tree`, varying over the axes of a `jax.shard_map` over which `others` vary.
 
-    A scan refuses a carry that starts the same on all devices and then differs. The sum
-    of no elements is zero whatever they are, and varies as they do.
+    A scan refuses a carry that starts the same on all devices and then differs, and the
+    gradient of what is the same on all devices is summed over them. The sum of no
+    elements is zero whatever they are, and varies as they do.
     """
-    nothing = [jnp.ravel(leaf)[:0].astype(bool) for leaf in jax.tree.leaves(others)]
-    zero = sum(jnp.sum(leaf, dtype="int8") for leaf in nothing)
-    return jax.tree.map(lambda leaf: leaf + jnp.astype(zero, leaf.dtype), carry)
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return tree
+
+    def zero_of(leaf: Any) -> jax.Array:
+        if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        return jnp.sum(jnp.ravel(leaf)[:0].astype(bool), dtype="int8")
+
+    zero = sum(map(zero_of, jax.tree.leaves(others)))
+    return jax.tree.map(lambda leaf: leaf + jnp.astype(zero, leaf.dtype), tree)
 
 
 def evaluate(
@@ -128,7 +134,8 @@ def evaluate(
 ) -> tuple[Any, Any]:
     """`unroll` for every public function: the arguments checked, the rest compiled.
 
-    With `observe`, every carry takes the place of the final one. `perturbation`, a
+    With `observe`, every carry takes the place of the final one, and there are no
+    outputs. `perturbation`, a
     trajectory, is added to the carries between step and output.
     """
     checks.check_cell(call, cell)
@@ -179,11 +186,14 @@ def _evaluate(
         method=method,
         reverse=reverse,
         batch_ndim=len(batch_shape),
-        keys=None if key is None else _keys(key, T, tuple(batch_shape)),
+        keys=None
+        if key is None
+        else keys_in_time(key, jnp.arange(T), tuple(batch_shape)),
         observe=observe,
         perturbation=perturbation,
     )
-    return cell.sequence(cell.prepare(params, prepare_key), carry, xs, run)
+    carry, ys = cell.sequence(cell.prepare(params, prepare_key), carry, xs, run)
+    return carry, None if observe else ys
 
 
 def repeat(tree: Any, batch_shape: tuple[int, ...]) -> Any:
@@ -193,10 +203,3 @@ def repeat(tree: Any, batch_shape: tuple[int, ...]) -> Any:
         return jnp.broadcast_to(leaf, batch_shape + jnp.shape(leaf))
 
     return jax.tree.map(broadcast, tree)
-
-
-def _keys(key: jax.Array, T: int, batch_shape: tuple[int, ...]) -> Keys:
-    """Keys for every example, `(*batch)`, and for each of its steps, `(T, *batch)`."""
-    sequence = jax.random.split(key, batch_shape) if batch_shape else key
-    step = jax.vmap(fold_in, in_axes=(None, 0))(sequence, jnp.arange(T))
-    return Keys(sequence, step)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import numpy as np
 
 from . import checks
 from .cell import Cell
@@ -24,6 +25,7 @@ def unroll(
 
         carry_t, y_t = cell(params, carry_(t-1), x_t)        t = 1..T
 
+    Time comes first: batch-first inputs are not detected, swap their axes before.
     Compiled once for equal cells and equal shapes, also outside `jax.jit`. Everything is
     differentiable in every way that JAX knows; gradients are exact, through all T steps.
 
@@ -36,12 +38,13 @@ def unroll(
             makes it; None means `cell.initial_carry(params)` for every example.
         reverse: run from the last step to the first. Outputs stay in input order.
         key: randomness, for cells that have any; None means evaluation.
-        method: how the recurrence is evaluated and differentiated.
+        method: how the recurrence is evaluated and differentiated: `Scan()`.
 
     Returns:
         `(carry, ys)`: the carry after the last step, batch axes first, and the outputs
-        `(T, *batch, *output_shape)`. Outputs have the dtype of floating inputs, or, with
-        integer inputs, that of the parameters. The carry has the dtype that the step
+        `(T, *batch, *output_shape)`. Outputs have the dtype of floating inputs; with
+        integer inputs that of the step, which is the parameters' unless a wider carry is
+        given. The carry has the dtype that the step
         keeps: bfloat16 inputs with float32 parameters have a float32 carry.
 
     Raises:
@@ -111,5 +114,9 @@ def batched_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...]) -> Any:
     """
     checks.check_cell("batched_carry", cell)
     checks.check_params("batched_carry", cell, params)
-    batch_shape = (batch_shape,) if isinstance(batch_shape, int) else tuple(batch_shape)
-    return repeat(cell.initial_carry(params), batch_shape)
+    sizes = np.atleast_1d(np.asarray(batch_shape, object)).tolist()
+    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+        raise ValueError(
+            f"batched_carry: batch_shape is {batch_shape!r}, expected a tuple of sizes"
+        )
+    return repeat(cell.initial_carry(params), tuple(map(int, sizes)))

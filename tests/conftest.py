@@ -5,6 +5,7 @@ import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_num_cpu_devices", 2)  # for shard_map
 # Thousands of small programs, each run once: compiling them is what takes the time.
 jax.config.update("jax_disable_most_optimizations", True)
 

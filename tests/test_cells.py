@@ -1,11 +1,14 @@
 """Each cell against a NumPy step written from its equations, and its parameters."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from zoo import carry_of, inputs_of, params_of
 
+import jaxrnn
 from jaxrnn import (
     GRU,
     LSTM,
@@ -181,7 +184,7 @@ def test_the_drive_of_a_step_may_be_made_outside():
         np.testing.assert_array_equal(actual, want)
 
 
-def test_the_readme_of_a_cell_is_its_repr():
+def test_a_cell_prints_as_the_expression_that_makes_it():
     assert repr(LSTM(3, 5)) == "LSTM(input_size=3, hidden_size=5)"
     assert repr(GRU(3, 5, reset_after=False)) == (
         "GRU(input_size=3, hidden_size=5, reset_after=False)"
@@ -191,5 +194,13 @@ def test_the_readme_of_a_cell_is_its_repr():
         "Stack(cells=(Elman(input_size=3, hidden_size=5, activation='relu', "
         "recurrent_init=initializers.identity),))"
     )
+    he = LSTM(3, 5, kernel_init=initializers.PerGate(jax.nn.initializers.he_normal))
+    assert eval(repr(he), {**vars(jaxrnn), "jax": jax}) == he
+    assert pickle.loads(pickle.dumps(he)) == he
     chrono = LSTM(3, 5, bias_init=initializers.Chrono(9))
     assert repr(chrono).endswith("bias_init=initializers.Chrono(t_max=9))")
+
+
+def test_sizes_may_be_numpys():
+    cell = LSTM(np.int64(3), np.int32(5))
+    assert cell == LSTM(3, 5) and repr(cell) == repr(LSTM(3, 5))

@@ -71,10 +71,10 @@ CALLS = {
         (
             {"carry": (jnp.ones((2, 5)), jnp.ones((2, 5)))},
             ValueError,
-            r"carry has the structure \(\*, \*\), expected .*LSTMCarry.*batched_carry",
+            r"carry has the structure \(\*, \*\), expected LSTMCarry\(h=\*, c=",
         ),
         ({"cell": LSTM}, TypeError, r"cell is the class LSTM, expected an instance"),
-        ({"cell": "lstm"}, TypeError, r"cell is 'lstm', expected a jaxrnn\.Cell"),
+        ({"cell": "lstm"}, TypeError, r"cell is of type str, expected a jaxrnn\.Cell"),
         (
             {"method": Scan},
             TypeError,
@@ -200,6 +200,8 @@ def test_a_stack_of_what_is_no_cell():
         Stack((LSTM(3, 5), "dense"))
     with pytest.raises(TypeError, match=r"^Stack: cells is LSTM.*expected a tuple"):
         Stack(LSTM(3, 5))
+    with pytest.raises(TypeError, match=r"^Stack: _User is not a frozen dataclass"):
+        Stack((LSTM(3, 5), _User()))
 
 
 def test_layers_that_do_not_fit_are_named():
@@ -223,6 +225,16 @@ def test_a_loss_that_is_no_real_scalar(call):
         function(lambda ys: (ys > 0).sum(), LSTM_3_5, PARAMS, XS)
     with pytest.raises(TypeError, match=rf"^{call}: loss gave the dtype complex"):
         function(lambda ys: ys.sum() * 1j, LSTM_3_5, PARAMS, XS)
+    with pytest.raises(
+        ValueError, match=rf"^{call}: loss gave \(\*, \*\), expected a sc"
+    ):
+        function(lambda ys: (ys.sum(), ys), LSTM_3_5, PARAMS, XS)
+    with pytest.raises(ValueError, match=rf"^{call}: loss gave None, expected a scalar"):
+        function(lambda ys: None, LSTM_3_5, PARAMS, XS)
+    with pytest.raises(
+        TypeError, match=rf"^{call}: loss is of type LSTM, expected a fun"
+    ):
+        function(LSTM_3_5, PARAMS, XS, jnp.sum)
 
 
 # A user's own cell.
@@ -274,12 +286,12 @@ class _Nameless(_User):
         (
             _User(),
             TypeError,
-            r"_User is not a dataclass; declare it as @jax\.tree_util",
+            r"_User is not a frozen dataclass; declare it",
         ),
         (
             _Mutable(),
             TypeError,
-            r"_Mutable cannot be hashed.*@dataclass\(frozen=True\)",
+            r"_Mutable is not a frozen dataclass; declare it",
         ),
         (
             _Holds(jnp.ones(3)),
@@ -307,3 +319,21 @@ def test_a_cell_without_a_step_cannot_be_made():
 
     with pytest.raises(TypeError, match=r"init.*initial_carry.*step"):
         Empty(3)
+
+
+def test_a_batch_shape_that_is_none():
+    with pytest.raises(
+        ValueError, match=r"^batched_carry: batch_shape is \(-1,\), expec"
+    ):
+        batched_carry(LSTM_3_5, PARAMS, (-1,))
+    with pytest.raises(
+        ValueError, match=r"^batched_carry: batch_shape is 2\.0, expected"
+    ):
+        batched_carry(LSTM_3_5, PARAMS, 2.0)
+
+
+def test_an_array_that_is_no_key():
+    with pytest.raises(
+        TypeError, match=r"^unroll: key is an array float64\[2\], expected"
+    ):
+        unroll(LSTM_3_5, PARAMS, XS, key=jnp.ones(2))

@@ -249,9 +249,9 @@ class _Rotation(Cell):
 # The program.
 
 
-def test_no_gradient_with_respect_to_parameters_is_computed():
+@pytest.mark.parametrize("cell", [Elman(3, 5), LSTM(3, 5), GRU(3, 5)])
+def test_no_gradient_with_respect_to_parameters_is_computed(cell):
     """One product of the recurrence's transpose a step, and none for the weights."""
-    cell = Elman(3, 5)
     params, xs = cell.init(jax.random.key(0)), jnp.ones((T, 2, 3))
     program = str(
         jax.make_jaxpr(lambda p, xs: carry_gradients(last_output_of_all, cell, p, xs))(
@@ -262,7 +262,7 @@ def test_no_gradient_with_respect_to_parameters_is_computed():
 
 
 def test_memory_is_that_of_the_carries():
-    """Temporaries: beside those of the gradient itself, a few trajectories at most."""
+    """Temporaries: not even those of the gradient with respect to parameters."""
     cell, T, B = LSTM(32, 64), 100, 8
     params, xs = cell.init(jax.random.key(0)), jnp.ones((T, B, 32))
 
@@ -273,7 +273,6 @@ def test_memory_is_that_of_the_carries():
     def loss(params, xs):
         return last_output_of_all(unroll(cell, params, xs)[1])
 
-    trajectory_size = 2 * T * B * 64 * 8
     ordinary = temporaries(jax.grad(loss, argnums=(0, 1)))
     ours = temporaries(lambda p, xs: gradient_norms(last_output_of_all, cell, p, xs))
-    assert ours <= ordinary + 2 * trajectory_size
+    assert ours <= ordinary

@@ -90,14 +90,16 @@ def test_rows_of_an_embedding_have_unit_length_on_average(key):
 
 
 def test_jax_initializers_are_lifted_gate_by_gate(key):
-    he = initializers.PerGate(jax.nn.initializers.he_normal())
+    he = initializers.PerGate(jax.nn.initializers.he_normal)
     for block in gates_of(LSTM(400, H, kernel_init=he).init(key), "kernel", 4):
         np.testing.assert_allclose(np.var(block), 2 / 400, rtol=0.05)
 
 
 def test_what_cannot_be_an_initializer_says_so(key):
-    with pytest.raises(TypeError, match=r"wrap a function.*PerGate"):
+    with pytest.raises(TypeError, match=r"lifted by jaxrnn\.initializers\.PerGate"):
         LSTM(3, 5, kernel_init=jax.nn.initializers.he_normal()).init(key)
+    with pytest.raises(TypeError, match=r"expected one like .*he_normal, not called"):
+        initializers.PerGate(jax.nn.initializers.he_normal())
     with pytest.raises(ValueError, match=r'expected one called "f"'):
         GRU(3, 5, bias_init=initializers.unit_forget).init(key)
     with pytest.raises(ValueError, match=r'expected one called "f" or "z"'):

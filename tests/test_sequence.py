@@ -21,6 +21,7 @@ from jaxrnn import (
     Scan,
     Stack,
     batched_carry,
+    carry_gradients,
     trajectory,
     unroll,
 )
@@ -182,6 +183,17 @@ def test_a_carry_given_in_another_dtype_loses_nothing():
 # The program.
 
 
+def scans(jaxpr):
+    """Every scan of a program, all the way down."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "scan":
+            yield equation
+        for parameter in equation.params.values():
+            body = getattr(parameter, "jaxpr", parameter)
+            if hasattr(body, "eqns"):
+                yield from scans(body)
+
+
 def loops(jaxpr, depth=0):
     """`(depth, names of the equations)` of every scan's own body, all the way down."""
     for equation in jaxpr.eqns:
@@ -245,6 +257,20 @@ def test_the_innermost_loop_calls_step_alone(cell, batch_shape):
     assert all(mark in outside for mark in ("sinh", "cosh", "atan"))
 
 
+@every_cell
+def test_nothing_in_the_loop_depends_on_parameters_alone(cell):
+    params, xs = params_of(cell), inputs_of(cell, (6, 2))
+    program = jax.make_jaxpr(lambda params, xs: unroll(cell, params, xs))(params, xs)
+    for body in scans(program.jaxpr):
+        jaxpr, fixed = body.params["jaxpr"].jaxpr, body.params["num_consts"]
+        constant = set(map(id, jaxpr.invars[:fixed]))
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "broadcast_in_dim":
+                continue  # of a bias over the batch: no work, but part of its sum
+            inputs = [v for v in equation.invars if not hasattr(v, "val")]
+            assert not inputs or not all(id(v) in constant for v in inputs), equation
+
+
 @pytest.mark.parametrize(
     "cell", [Dense(3, 4), Embedding(7, 3), Stack((Embedding(7, 3), Dense(3, 4)))]
 )
@@ -286,19 +312,60 @@ def test_calls_outside_jit_compile_once_for_equal_cells():
     assert len(_traced) > first
 
 
-def test_under_shard_map_the_initial_carry_follows_the_inputs():
-    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    spec = jax.sharding.PartitionSpec
+def mapped(function, **options):
+    """`function(params, xs, carry)` under shard_map, the batch over two devices."""
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    P = jax.sharding.PartitionSpec
+    specs = (P(), P(None, "data"), P("data"))
+    return jax.shard_map(
+        function, mesh=mesh, in_specs=specs, out_specs=P(None, "data"), **options
+    )
+
+
+@pytest.mark.parametrize("with_carry", [False, True], ids=["no_carry", "carry"])
+def test_under_shard_map_every_call_is_what_it_is_without(with_carry):
     cell = Stack((LSTM(3, 5), Dense(5, 2)))
     params, xs = params_of(cell), inputs_of(cell, (6, 4))
-    mapped = jax.shard_map(
-        lambda params, xs: unroll(cell, params, xs)[1],
-        mesh=mesh,
-        in_specs=(spec(), spec(None, "data")),
-        out_specs=spec(None, "data"),
-    )
-    expected = unroll(cell, params, xs)[1]
-    np.testing.assert_allclose(mapped(params, xs), expected, rtol=1e-12)
+    carry = carry_of(cell, params, (4,))
+
+    def outputs(params, xs, carry):
+        return unroll(cell, params, xs, carry if with_carry else None)[1]
+
+    def gradients(params, xs, carry):
+        return carry_gradients(
+            lambda ys: jnp.sum(ys[-1] ** 2),
+            cell,
+            params,
+            xs,
+            carry if with_carry else None,
+        )[0]
+
+    for function in (outputs, gradients):
+        for actual, expected in zip(
+            jax.tree.leaves(mapped(function)(params, xs, carry)),
+            jax.tree.leaves(function(params, xs, carry)),
+            strict=True,
+        ):
+            np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_under_shard_map_half_a_carry_and_a_key_may_vary(key):
+    cell = Stack((_Noisy(3), LSTM(3, 5)))
+    params, xs, carry = cell.init(key), jnp.ones((6, 2, 3)), jnp.ones((4, 5))
+
+    def run(params, xs, varying):
+        h, c = varying, jnp.zeros_like(varying)
+        own = jax.random.fold_in(key, jax.lax.axis_index("data"))
+        start = (jnp.zeros(2), LSTMCarry(h, c))
+        return unroll(cell, params, jnp.ones((6, 2, 3)), start, key=own)[1]
+
+    ys = mapped(run)(params, jnp.concatenate([xs, xs], 1), carry)
+    for device in range(2):
+        own = jax.random.fold_in(key, device)
+        start = (jnp.zeros(2), LSTMCarry(carry[:2], jnp.zeros((2, 5))))
+        expected = unroll(cell, params, xs, start, key=own)[1]
+        actual = ys[:, 2 * device : 2 * device + 2]
+        np.testing.assert_allclose(actual, expected, rtol=1e-12)
 
 
 # Keys.
@@ -367,25 +434,64 @@ def test_a_call_is_a_sequence_of_one_step(key):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class _Widen(_Noisy):
-    """Noise out, and three inputs in, so that layers of noise can be stacked."""
+class _Splits(_Noisy):
+    """Splits what it gets, as a cell with two masks does: three inputs, four draws."""
 
     input_size: int = 3
+
+    def project(self, params, x, keys: Keys | None = None):
+        assert keys is not None
+        drawn = [*jax.random.split(keys.sequence, 3), *jax.random.split(keys.step, 3)]
+        drawn += [keys.sequence, keys.step]
+        return jnp.stack([jax.random.normal(key) for key in drawn])
 
     def output(self, params, carry, drive):
         return drive
 
 
-def test_layers_have_noise_of_their_own_alike_in_a_call(key):
-    class_ = Stack((_Widen(), _Widen()))
-    xs, params = jnp.zeros((1, 3)), class_.init(jax.random.key(0))
-    (_, second), top = unroll(class_, params, xs, key=key)
-    bottom = unroll(Stack((_Widen(),)), params[:1], xs, key=key)[1]
-    assert second.shape == () and not np.isin(top, bottom).any()
-    assert len(np.unique([top, bottom])) == 6
-    np.testing.assert_array_equal(
-        class_(params, class_.initial_carry(params), xs[0], key)[1], top[0]
-    )
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Beside(Cell):
+    """Two cells side by side, to see the noise of both; as a combinator is written."""
+
+    cells: tuple
+
+    @property
+    def input_shape(self):
+        return self.cells[0].input_shape
+
+    def init(self, key):
+        return tuple(cell.init(key) for cell in self.cells)
+
+    def initial_carry(self, params):
+        return tuple(cell.initial_carry(()) for cell in self.cells)
+
+    def step(self, params, carry, drive):
+        return carry
+
+    def sequence(self, params, carry, xs, run):
+        pairs = enumerate(self.cells)
+        out = [c.sequence(params[i], carry[i], xs, run[i]) for i, c in pairs]
+        return tuple(carry for carry, _ in out), jnp.concatenate([y for _, y in out], -1)
+
+
+def test_no_two_draws_meet_whatever_a_cell_splits_and_however_deep(key):
+    cell = _Beside((_Splits(), _Beside((_Splits(), _Splits()))))
+    xs = jnp.zeros((5, 2, 3))
+    ys = np.asarray(unroll(cell, cell.init(key), xs, key=key)[1]).reshape(5, 2, 3, 8)
+    per_sequence, per_step = ys[..., [0, 1, 2, 6]], ys[..., [3, 4, 5, 7]]
+    np.testing.assert_array_equal(per_sequence, per_sequence[:1].repeat(5, axis=0))
+    draws = np.concatenate([per_sequence[0].ravel(), per_step.ravel()])
+    assert len(np.unique(draws)) == draws.size == 4 * 2 * 3 + 4 * 5 * 2 * 3
+
+
+def test_a_call_of_a_stack_is_a_sequence_of_one_step_with_noise(key):
+    cell = Stack((Stack((_Noisy(3), Dense(3, 3))), Stack((_Noisy(3), _Noisy(3)))))
+    params, xs = cell.init(key), jnp.zeros((1, 3))
+    carry, ys = unroll(cell, params, xs, key=key)
+    stepped, y = cell(params, cell.initial_carry(params), xs[0], key)
+    np.testing.assert_array_equal(y, ys[0])
+    assert jax.tree.structure(stepped) == jax.tree.structure(carry)
 
 
 # Carry, pytrees and all that is public.
@@ -418,3 +524,35 @@ def test_every_public_name_explains_itself():
     for name, value in vars(jaxrnn).items():
         if not name.startswith("_") and callable(value):
             assert len(value.__doc__ or "") > 50, name
+
+
+def test_cells_that_compute_in_other_dtypes_are_not_equal():
+    assert _Counted(3, 5) == _Counted(3, 5) != Elman(3, 5)
+    whole, real = _Times(1), _Times(1.0)
+    assert whole != real and hash(whole) == hash(_Times(1))
+    xs = jnp.ones((3, 2), int)
+    assert unroll(whole, (), xs)[1].dtype == int
+    assert unroll(real, (), xs)[1].dtype == float
+
+
+@dataclass(frozen=True)
+class _Times(Cell):
+    scale: float
+    input_size: int = 2
+
+    def init(self, key):
+        return ()
+
+    def initial_carry(self, params):
+        return jnp.zeros(2, int)
+
+    def step(self, params, carry, drive):
+        return self.scale * carry + drive
+
+
+def test_a_trajectory_makes_no_outputs():
+    cell = Stack((Elman(3, 4), Dense(4, 500)))
+    params, xs = params_of(cell), inputs_of(cell, (6, 2))
+    program = jax.jit(lambda p, xs: trajectory(cell, p, xs)).lower(params, xs)
+    sizes = program.compile().memory_analysis()
+    assert sizes.output_size_in_bytes + sizes.temp_size_in_bytes < 6 * 2 * 500 * 8

@@ -3,14 +3,18 @@
 from typing import Any
 
 import jax
+import numpy as np
 
 from ..cell import Cell
 from ..initializers import Initializer
 
 
 def check_sizes(cell: Cell, **sizes: Any) -> None:
-    """Raise unless every size is a positive int."""
+    """Raise unless every size is a positive int; NumPy's ints become Python's."""
     for name, size in sizes.items():
+        if isinstance(size, np.integer):
+            size = int(size)
+            object.__setattr__(cell, name, size)
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(
                 f"{type(cell).__name__}: {name} is {size!r}, expected a positive int"
@@ -47,8 +51,8 @@ def draw(
         value = initializer(key, shape, gates)
     except TypeError as error:
         raise TypeError(
-            f"{call} cannot be called as initializer(key, shape, gates) ({error}); wrap "
-            "a function of jax.nn.initializers as jaxrnn.initializers.PerGate(function)"
+            f"{call} cannot be called as initializer(key, shape, gates) ({error}); one "
+            "of jax.nn.initializers is lifted by jaxrnn.initializers.PerGate(factory)"
         ) from error
     if value.shape != shape:
         raise ValueError(f"{call} gave the shape {value.shape}, expected {shape}")

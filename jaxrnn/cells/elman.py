@@ -27,8 +27,8 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
     Args:
         input_size: I.
         hidden_size: H.
-        activation: "tanh", "relu", "identity" or another elementwise function of
-            `jax.nn`, by name.
+        activation: "tanh", "relu", "identity" or another function of `jax.nn` that
+            keeps the shape, by name.
         use_bias: False leaves b out.
         kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`.
 
@@ -58,13 +58,13 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
         act = getattr(jax.nn, str(self.activation), None)
         unit = jax.ShapeDtypeStruct((2,), jnp.float32)
         try:
-            elementwise = jax.eval_shape(act, unit).shape == unit.shape  # pyright: ignore
+            keeps = jax.eval_shape(act, unit).shape == unit.shape  # pyright: ignore
         except TypeError:
-            elementwise = False
-        if not elementwise:
+            keeps = False
+        if not keeps:
             raise ValueError(
                 f'Elman: activation is {self.activation!r}, expected "tanh", "relu", '
-                '"identity" or the name of another elementwise function of jax.nn'
+                '"identity" or the name of another function of jax.nn that keeps shapes'
             )
 
     def init(self, key: jax.Array) -> dict[str, jax.Array]:

@@ -76,6 +76,15 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
     def initial_carry(self, params: dict[str, jax.Array]) -> jax.Array:
         return jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
 
+    def prepare(
+        self, params: dict[str, Any], key: jax.Array | None = None
+    ) -> dict[str, Any]:
+        if self.reset_after or isinstance(params["recurrent_kernel"], tuple):
+            return params
+        # Two products a step, each with a kernel of its own that is split off once.
+        kernels = jnp.split(params["recurrent_kernel"], [2 * self.hidden_size], axis=1)
+        return params | {"recurrent_kernel": tuple(kernels)}
+
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
     ) -> jax.Array:
@@ -89,14 +98,12 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
         if self.reset_after:
             product = carry @ params["recurrent_kernel"]
             product_r, product_z, product_n = jnp.split(product, 3)
-            if self.use_bias:
+            if "recurrent_bias" in params:
                 product_n = product_n + params["recurrent_bias"]
             r = jax.nn.sigmoid(drive_r + product_r)
             z = jax.nn.sigmoid(drive_z + product_z)
             return {"r": r, "z": z, "n": jnp.tanh(drive_n + r * product_n)}
-        kernel_rz, kernel_n = jnp.split(
-            params["recurrent_kernel"], [2 * self.hidden_size], axis=1
-        )
+        kernel_rz, kernel_n = self.prepare(params)["recurrent_kernel"]
         product_r, product_z = jnp.split(carry @ kernel_rz, 2)
         r = jax.nn.sigmoid(drive_r + product_r)
         z = jax.nn.sigmoid(drive_z + product_z)
