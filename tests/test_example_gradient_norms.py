@@ -15,16 +15,16 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "gradient_norms.py"
 TINY = "--hidden-size 8 --length 24 --batch-size 4 --seed 1"
 
 
-def run(folder, options):
+def run(folder, options, compile_fast="1"):
     """The finished process, run in a folder of its own."""
     command = [sys.executable, "-W", "error", str(EXAMPLE), *options.split()]
     return subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": compile_fast},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -66,15 +66,26 @@ def test_it_trains_measures_and_draws(finished):
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_printed_table_is_the_mean_of_the_numbers(finished):
+def test_the_printed_tables_are_the_means_of_the_numbers(finished):
     folder, process = finished
     cells = numbers(folder)["cells"]
-    for line, name in (("GRU", "gru"), ("LSTM, c", "lstm")):
-        for moment in ("before", "after"):
-            mean = np.array(cells[name][moment][line]).mean(axis=1)
-            shown = [f"{mean[k]:.1e}" if mean[k] else "0" for k in (0, 1, 2, 5, 10, 20)]
-            pattern = rf"{re.escape(line)} +" + " +".join(map(re.escape, shown))
-            assert re.search(pattern, process.stdout), (pattern, process.stdout)
+    _, before, after = re.split(r"(?:before|after) training *\n", process.stdout)
+    for printed, moment in ((before, "before"), (after, "after")):
+        lines = [np.array(v) for cell in cells.values() for v in cell[moment].values()]
+        means = [line.mean(axis=1) for line in lines]
+        assert len(means) == 5
+        for lag in (0, 1, 2, 5, 10, 20, 23):
+            shown = [f"{mean[lag]:.1e}" if mean[lag] else "0" for mean in means]
+            pattern = rf"^ +{lag} +" + " +".join(map(re.escape, shown)) + " *$"
+            assert re.search(pattern, printed, re.MULTILINE), (pattern, printed)
+        first = [int(np.argmax(mean > 0)) for mean in means]
+        below = [
+            np.flatnonzero((m < 0.01 * m[f]) & (m > 0))
+            for m, f in zip(means, first, strict=True)
+        ]
+        shown = [str(lags[0]) if len(lags) else "> 23" for lags in below]
+        pattern = r"1% at k +" + " +".join(map(re.escape, shown))
+        assert re.search(pattern, printed), (pattern, printed)
 
 
 def test_the_references_are_the_entropies_of_the_counts(finished):
@@ -96,26 +107,62 @@ def test_the_same_seed_prints_the_same_and_another_does_not(tmp_path, text):
     assert first.stdout == again.stdout != other.stdout
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path, text):
-    command = f"--text {text} --steps 1000000 --cells gru lstm {TINY}".split()
+def interrupted(folder, options, when):
+    """Output and exit code of a run that gets Ctrl-C once `when` is in its progress."""
     process = subprocess.Popen(
-        [sys.executable, "-u", str(EXAMPLE), *command],
-        cwd=tmp_path,
+        [sys.executable, "-u", str(EXAMPLE), *options.split()],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "FORCE_COLOR": "1"},  # a live progress bar, as on a terminal
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if "bits a character" in line:
-            break
+    seen = ""
+    while when not in seen:
+        seen += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 130
+    output, rest = process.communicate(timeout=120)
+    return output, seen + rest, process.returncode
+
+
+def test_ctrl_c_in_training_keeps_what_is_done_and_says_so(tmp_path, text):
+    options = f"--text {text} --steps 1000000 --cells gru lstm {TINY}"
+    output, _, code = interrupted(tmp_path, options, "bits a character")
+    assert code == 130
     assert re.search(r"Interrupted in step \d+ of 1000000 of gru", output)
     assert "GRU" in output and set(numbers(tmp_path)["cells"]) == {"gru"}
     assert numbers(tmp_path)["cells"]["gru"]["steps"] >= 10
+
+
+def test_ctrl_c_between_two_cells_keeps_the_first(tmp_path, text):
+    """The bar of the second cell appears when it is about to be measured."""
+    options = f"--text {text} --steps 3 --cells gru lstm {TINY}"
+    output, errors, code = interrupted(tmp_path, options, "lstm")
+    assert code == 130 and "Traceback" not in errors
+    assert (
+        "Interrupted after gru" in output
+        or "Interrupted in step 0 of 3 of lstm" in output
+    )
+    assert "gru" in numbers(tmp_path)["cells"]
+
+
+def test_ctrl_c_before_anything_is_measured_is_one_line(tmp_path, text):
+    options = f"--text {text} --steps 3 --cells gru {TINY}"
+    output, errors, code = interrupted(tmp_path, options, "gru")
+    assert code == 130 and "Traceback" not in errors
+    assert "Interrupted" in output + errors
+
+
+@pytest.mark.slow
+def test_with_its_defaults_every_cell_clearly_beats_the_bigram_reference(tmp_path):
+    process = run(tmp_path, "", compile_fast="0")
+    assert process.returncode == 0, process.stderr
+    reference = numbers(tmp_path)["references_bits_per_character"]["bigram"]
+    cells = numbers(tmp_path)["cells"]
+    assert len(cells) == 4
+    for name, cell in cells.items():
+        assert cell["bits_per_character"] < reference - 0.8, name
 
 
 @pytest.mark.parametrize(
@@ -127,10 +174,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path, text):
         ("--text latin.txt", "latin.txt is not UTF-8 text"),
         ("--text binary.txt", "binary.txt holds NUL characters: it is no text"),
         ("--text short.txt", "the text has 50 characters, expected at least 1011"),
-        ("--length 999999", "the text has 4"),
+        ("--length 999999", "the text has "),
+        ("--length 1", "argument --length: '1' is not a whole number from 2 on"),
+        ("--seed -1", "argument --seed: '-1' is not a whole number from 0 on"),
+        ("--out short.txt", "cannot make the folder short.txt: File exists"),
         ("--cells rnn", "argument --cells: invalid choice: 'rnn'"),
-        ("--steps 0", "argument --steps: '0' is not a positive whole number"),
-        ("--hidden-size ten", "argument --hidden-size: 'ten' is not a positive whole"),
+        ("--steps 0", "argument --steps: '0' is not a whole number from 1 on"),
+        ("--hidden-size ten", "argument --hidden-size: 'ten' is not a whole number"),
         ("--unknown", "unrecognized arguments: --unknown"),
     ],
 )

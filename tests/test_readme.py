@@ -20,7 +20,7 @@ def test_every_block_runs_and_prints_what_the_readme_says():
     assert len(blocks) == README.count("```python") > 4
     with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
         for code, expected in blocks:
-            if "import flax" in code:
+            if "import flax" in code or "from flax" in code:
                 try:
                     peer("flax")
                 except pytest.skip.Exception:
@@ -30,7 +30,7 @@ def test_every_block_runs_and_prints_what_the_readme_says():
             with contextlib.redirect_stdout(printed):
                 exec(compile(code, "README.md", "exec"), namespace)
             assert printed.getvalue() == expected
-    assert len(skipped) <= 1
+    assert len(skipped) <= 2
 
 
 def test_set_up_commands_name_extras_that_exist():
