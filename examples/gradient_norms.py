@@ -252,7 +252,7 @@ def draw(results: dict, path: Path, length: int, what: str) -> None:
         fontsize=8,
     )
     axes.legend(fontsize=9, ncols=2)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
