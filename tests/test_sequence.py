@@ -261,8 +261,13 @@ def test_the_innermost_loop_calls_step_alone(cell, batch_shape):
 def test_nothing_in_the_loop_depends_on_parameters_alone(cell):
     params, xs = params_of(cell), inputs_of(cell, (6, 2))
     program = jax.make_jaxpr(lambda params, xs: unroll(cell, params, xs))(params, xs)
-    for body in scans(program.jaxpr):
-        jaxpr, fixed = body.params["jaxpr"].jaxpr, body.params["num_consts"]
+    for scan in scans(program.jaxpr):
+        jaxpr = getattr(scan.params["jaxpr"], "jaxpr", scan.params["jaxpr"])
+        pairs = list(zip(scan.invars, jaxpr.invars, strict=True))
+        over_time = [o.aval.shape == (6, *i.aval.shape) for o, i in pairs].count(True)
+        carries = len(jaxpr.outvars) // 2  # each carry is handed on and stacked
+        fixed = len(pairs) - carries - over_time
+        assert fixed > 0
         constant = set(map(id, jaxpr.invars[:fixed]))
         for equation in jaxpr.eqns:
             if equation.primitive.name == "broadcast_in_dim":
