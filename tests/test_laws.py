@@ -171,6 +171,7 @@ def test_forward_mode_equals_that_of_the_loop(cell):
     close(tangent(unrolled), tangent(looped))
 
 
+@pytest.mark.slow  # of some, test_gradients.py has a full Hessian in the default run
 @every_cell
 def test_second_derivatives_equal_those_of_the_loop(cell):
     params, xs, carry = example(cell)
