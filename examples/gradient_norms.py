@@ -293,7 +293,7 @@ def arguments() -> argparse.Namespace:
     add("--batch-size", type=whole(1), default=32, help="windows in a training step")
     add("--steps", type=whole(1), default=600, help="training steps of every cell")
     add("--seed", type=whole(0), default=0, help="of parameters and windows")
-    add("--quick", action="store_true", help="a tenth of the steps: a minute at most")
+    add("--quick", action="store_true", help="a tenth of the steps: about a minute")
     add("--out", type=Path, default=out, help="folder for the figure and the numbers")
     return parser.parse_args()
 

@@ -132,7 +132,7 @@ def evaluate(
     observe: bool = False,
     perturbation: Any = None,
 ) -> tuple[Any, Any]:
-    """`unroll` for every public function: the arguments checked, the rest compiled.
+    """What every public function calls: the arguments checked, the rest compiled.
 
     With `observe`, every carry takes the place of the final one, and there are no
     outputs. `perturbation`, a
