@@ -48,15 +48,17 @@ def fold_in(keys: jax.Array, data: Any) -> jax.Array:
 
 
 def keys_in_time(key: jax.Array, steps: jax.Array, batch_shape: tuple[int, ...]) -> Keys:
-    """Keys for every example, `(*batch)`, and for its steps, `(*steps, *batch)`."""
-    sequence_key, step_key = jax.random.split(key)
-    sequence, step = sequence_key, step_key
+    """Keys for every example, `(*batch)`, and for its steps, `(*steps, *batch)`.
+
+    Example b of a batch has the keys that it would have alone under the key
+    `jax.random.split(key, batch_shape)[b]`.
+    """
     if batch_shape:
-        sequence, step = (jax.random.split(k, batch_shape) for k in (sequence, step))
+        key = jax.random.split(key, batch_shape)
     fold = fold_in
     for _ in range(steps.ndim):
         fold = jax.vmap(fold, in_axes=(None, 0))
-    return Keys(sequence, fold(step, steps))
+    return Keys(sequence=fold_in(key, 0), step=fold(fold_in(key, 1), steps))
 
 
 class Cell(abc.ABC, Generic[Params, Carry, Drive]):
@@ -161,6 +163,7 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
     def input_shape(self) -> Any:
         """The shape of one x, `(input_size,)` by default; a pytree of shapes for a
         pytree of inputs. The axes of `xs` between time and this shape are batch axes.
+        `...` for a cell that takes an x of any shape and keeps it.
         """
         if not hasattr(self, "input_size"):
             raise TypeError(
@@ -196,19 +199,28 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
     def sequence(self, params: Params, carry: Carry, xs: Any, run: Any) -> tuple:
         """The cell over a whole sequence: `(carry, ys)`, with `params` prepared.
 
-        A combinator overrides this. It passes `run` on: `run` itself to an inner cell
-        that shares its carry, `run[i]` to inner cell i of one whose carry is a tuple. A
-        cell that is no combinator is handed to `run`, which steps it as one whole: to
-        `carry_gradients` its carry is then one joint state.
+        A combinator overrides this. It passes `run` on to the `sequence` of its inner
+        cells: `run` itself to one that shares its carry, `run[i]` to inner cell i of one
+        whose carry is a tuple; `run.backwards()` is the same in the other direction.
+        `run.map(function, xs, ...)` is a function of one example at one step, over all
+        of them. What comes back in place of a carry is to be put together just as the
+        carry is. Masked steps of every sequence hold zeros. A cell that is no combinator
+        is handed to `run`, which steps it as one whole: to `carry_gradients` its carry is
+        then one joint state.
         """
         return run(self, params, carry, xs)
 
     # What every cell has.
 
     def __call__(
-        self, params: Params, carry: Carry, x: Any, key: jax.Array | None = None
+        self,
+        params: Params,
+        carry: Carry,
+        x: Any,
+        key: jax.Array | None = None,
+        t: Any = 0,
     ) -> tuple[Carry, Any]:
-        """One time step of one example: `(carry, y)`, as `unroll` over one step.
+        """One time step of one example: `(carry, y)`, as step t of `unroll`.
 
         For decoding, for the loops of reinforcement learning and, under `jax.vmap`, for a
         batch. Inputs of a wider dtype than the carry's widen it in the first call, which
@@ -219,6 +231,10 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
             carry: from `initial_carry`, or from the step before.
             x: one input, of shape `input_shape`.
             key: randomness, for cells that have any; None means evaluation.
+            t: the number of the step, from 0. With the key of an `unroll` and its t, the
+                noise is that of its step t. In a batch, example b of an `unroll` under
+                `key` has the noise of `jax.random.split(key, batch_shape)[b]`; only what
+                `prepare` draws is drawn from `key` itself, once for the whole batch.
 
         Raises:
             ValueError: if the shape of `params`, `carry` or `x` is not the cell's.
@@ -227,28 +243,24 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         checks.check_cell(call, self)
         checks.check_params(call, self, params)
         checks.check_carry(call, self, params, carry, ())
-        if checks.leading_shape(call, "x", self, x) != ():
+        if checks.leading_shape(call, "x", self, x, ndim=0) != ():
             raise ValueError(
                 f"{call}: x has shape {checks.shapes(x)}, expected {self.input_shape}: a "
                 "call is one step of one example; use jax.vmap for a batch and "
                 "jaxrnn.unroll for a sequence"
             )
-        prepare_key, sequence_key = split_key(call, key)
-        keys = None
-        if sequence_key is not None:
-            keys = keys_in_time(sequence_key, jnp.asarray(0), ())
-        params = self.prepare(params, prepare_key)
+        key = typed_key(call, key)
+        keys = None if key is None else keys_in_time(key, jnp.asarray(t), ())
+        params = self.prepare(params, prepare_key(key))
         drive = self.project(params, x, keys)
         carry = self.step(params, carry, drive)
         return carry, as_input(self.output(params, carry, drive), x)
 
 
-def split_key(
-    call: str, key: jax.Array | None
-) -> tuple[jax.Array | None, jax.Array | None]:
-    """A user's key as `(key for prepare, key for the sequence)`, both typed."""
+def typed_key(call: str, key: Any) -> jax.Array | None:
+    """A user's key, checked, in the form of `jax.random.key`."""
     if key is None:
-        return None, None
+        return None
     expected = "expected jax.random.key(seed) or None"
     if not isinstance(key, (jax.Array, np.ndarray)):
         raise TypeError(f"{call}: key is {key!r}, {expected}")
@@ -265,8 +277,12 @@ def split_key(
             f"{call}: key has shape {one.shape}, expected one key: it is split into one "
             "key per example inside"
         )
-    prepare_key, sequence_key = jax.random.split(one)
-    return prepare_key, sequence_key
+    return one
+
+
+def prepare_key(key: jax.Array | None) -> jax.Array | None:
+    """The key of `Cell.prepare`: one that no number of an example gives."""
+    return None if key is None else jax.random.fold_in(key, np.uint32(2**32 - 1))
 
 
 def as_input(ys: Any, xs: Any) -> Any:
@@ -285,6 +301,10 @@ def as_input(ys: Any, xs: Any) -> Any:
 
 def _expression(value: Any) -> str:
     """`value` as it is written under `from jaxrnn import *`."""
+    if hasattr(value, "_fields"):  # a NamedTuple, such as LSTMCarry(h=0.05, c=0.5)
+        pairs = zip(value._fields, value, strict=True)
+        shown = ", ".join(f"{name}={_expression(entry)}" for name, entry in pairs)
+        return f"{type(value).__qualname__}({shown})"
     if isinstance(value, tuple):
         return f"({', '.join(map(_expression, value))}{',' * (len(value) == 1)})"
     if callable(value) and hasattr(value, "__qualname__"):

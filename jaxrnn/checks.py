@@ -113,9 +113,26 @@ def _is_shape(value: Any) -> bool:
 
 
 def leading_shape(
-    call: str, name: str, cell: "Cell", xs: Any, axes: str = ""
+    call: str,
+    name: str,
+    cell: "Cell",
+    xs: Any,
+    axes: str = "",
+    ndim: int | None = None,
 ) -> tuple[int, ...]:
-    """The axes of `xs` before `cell.input_shape`, the same for every leaf of `xs`."""
+    """The axes of `xs` before `cell.input_shape`, the same for every leaf of `xs`.
+
+    `ndim` is their number, for a cell that takes an x of any shape.
+    """
+    if cell.input_shape is ...:
+        if ndim is None:
+            raise ValueError(
+                f"{call}: {cell} takes an x of any shape, so that its batch axes cannot "
+                "be told from its features; put it in a Stack with a cell that has an "
+                "input_shape"
+            )
+        leading = {jnp.shape(x)[:ndim] for x in jax.tree.leaves(xs)}
+        return leading.pop() if len(leading) == 1 else ()
     expected, treedef = jax.tree.flatten(cell.input_shape, is_leaf=_is_shape)
     if jax.tree.structure(xs) != treedef:
         raise ValueError(
@@ -137,3 +154,14 @@ def leading_shape(
             f"before the input_shape {cell.input_shape} of {cell} must agree"
         )
     return leading.pop()
+
+
+def check_rate(cell: "Cell", name: str, rate: Any) -> float:
+    """The rate as a float of Python; raises unless it is at least 0 and less than 1."""
+    number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
+    if not number or not 0 <= rate < 1:
+        raise ValueError(
+            f"{type(cell).__name__}: {name} is {rate!r}, expected a number of at least 0 "
+            "and less than 1"
+        )
+    return float(rate)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell
 from .methods import Scan
-from .run import evaluate, varying_with
+from .run import Call, evaluate, varying_with
 
 
 def carry_gradients(
@@ -19,6 +19,9 @@ def carry_gradients(
     xs: Any,
     carry: Any = None,
     *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
     reverse: bool = False,
     key: jax.Array | None = None,
     method: Any = Scan(),  # noqa: B008 (a frozen value)
@@ -36,11 +39,15 @@ def carry_gradients(
 
         dL/dc_t + dL/dh_t o_t (1 - tanh(c_t)^2)
 
+    The carry that leaves a masked step is the one that it hands on, so its gradient is
+    that of the next step's use of it, zero where nothing uses it.
+
     Args:
         loss: a scalar function of the outputs `ys`, and of nothing else of the run; it
             may close over a readout, labels and masks. For the gradients of all examples
             at once, sum over the batch.
-        cell, params, xs, carry, reverse, key, method: as in `unroll`.
+        cell, params, xs, carry, lengths, mask, resets, reverse, key, method: as in
+            `unroll`.
 
     Returns:
         The carry's pytree with leaves `(T, *batch, ...)`; for a `Stack` a tuple, one
@@ -60,9 +67,9 @@ def carry_gradients(
         >>> print(gradients.h.shape, gradients.c.shape)
         (10, 4, 5) (10, 4, 5)
     """
-    return _carry_gradients(
-        "carry_gradients", loss, cell, params, xs, carry, reverse, key, method
-    )
+    name, streams = "carry_gradients", (lengths, mask, resets)
+    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    return _carry_gradients(loss, call)
 
 
 def gradient_norms(
@@ -72,6 +79,9 @@ def gradient_norms(
     xs: Any,
     carry: Any = None,
     *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
     reverse: bool = False,
     key: jax.Array | None = None,
     method: Any = Scan(),  # noqa: B008
@@ -96,61 +106,45 @@ def gradient_norms(
         >>> print(norms.shape, bool(norms[0] < 1e-6 * norms[-1]))
         (50,) True
     """
-    gradients = _carry_gradients(
-        "gradient_norms", loss, cell, params, xs, carry, reverse, key, method
-    )
-    leading = len(checks.leading_shape("gradient_norms", "xs", cell, xs))
+    name, streams = "gradient_norms", (lengths, mask, resets)
+    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    gradients = _carry_gradients(loss, call)
+    leading = len(checks.leading_shape(name, "xs", cell, xs))
     return jax.tree.map(lambda leaf: _norm(leaf, leading), gradients)
 
 
-def _carry_gradients(
-    call: str,
-    loss: Callable[[Any], jax.Array],
-    cell: Cell,
-    params: Any,
-    xs: Any,
-    carry: Any,
-    reverse: bool,
-    key: jax.Array | None,
-    method: Any,
-) -> Any:
+def _carry_gradients(loss: Callable[[Any], jax.Array], call: Call) -> Any:
+    name = call.name
     if isinstance(loss, Cell) or not callable(loss):
         raise TypeError(
-            f"{call}: loss is of type {type(loss).__name__}, expected a function of the "
+            f"{name}: loss is of type {type(loss).__name__}, expected a function of the "
             "outputs: the loss comes first, then the cell"
         )
-    checks.check_cell(call, cell)
-    arguments = (params, xs, carry)
-
-    def carries(params: Any, xs: Any, carry: Any) -> Any:
-        return evaluate(
-            call, cell, params, xs, carry, reverse, key, method, observe=True
-        )[0]
+    checks.check_cell(name, call.cell)
 
     def perturbed_loss(perturbation: Any) -> jax.Array:
-        _, ys = evaluate(
-            call, cell, *arguments, reverse, key, method, perturbation=perturbation
-        )
+        _, ys = evaluate(call, perturbation=perturbation)
         value = loss(ys)
         if jax.tree.structure(value) != jax.tree.structure(0):
             raise ValueError(
-                f"{call}: loss gave {checks.structure(value)}, expected a scalar alone"
+                f"{name}: loss gave {checks.structure(value)}, expected a scalar alone"
             )
         if jnp.shape(value) != ():
             raise ValueError(
-                f"{call}: loss gave the shape {jnp.shape(value)}, expected a scalar: sum "
+                f"{name}: loss gave the shape {jnp.shape(value)}, expected a scalar: sum "
                 "or average it"
             )
         if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
             raise TypeError(
-                f"{call}: loss gave the dtype {jnp.result_type(value)}, expected a real "
+                f"{name}: loss gave the dtype {jnp.result_type(value)}, expected a real "
                 "floating one"
             )
         return value
 
-    shapes = jax.eval_shape(carries, *arguments)
+    shapes = jax.eval_shape(lambda: evaluate(call, observe=True)[0])
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    zeros = varying_with((arguments, key), zeros)
+    arrays = call.params, call.xs, call.carry, call.key
+    zeros = varying_with((arrays, call.lengths, call.mask, call.resets), zeros)
     return jax.grad(perturbed_loss, allow_int=True)(zeros)
 
 

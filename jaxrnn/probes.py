@@ -1,4 +1,4 @@
-"""Cells that look at the carry of another cell, or touch it, between step and output."""
+"""Cells around another cell that see, touch or replace its carry."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,34 +6,51 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .cell import Cell, Keys
-
-
-@dataclass(frozen=True)
-class _Probe(Cell):
-    """`cell` as it is."""
-
-    cell: Cell
-
-    def init(self, key: jax.Array) -> Any:
-        return self.cell.init(key)
-
-    def initial_carry(self, params: Any) -> Any:
-        return self.cell.initial_carry(params)
-
-    def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
-        return self.cell.project(params, x, keys)
-
-    def step(self, params: Any, carry: Any, drive: Any) -> Any:
-        return self.cell.step(params, carry, drive)
-
-    def output(self, params: Any, carry: Any, drive: Any) -> Any:
-        return self.cell.output(params, carry, drive)
+from .cell import Keys
+from .combinators import Wrapper
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Observed(_Probe):
+class Gated(Wrapper):
+    """`cell` with params `(params, initial)` and inputs `(x, gate)`.
+
+        start_t = initial where fresh_t, else carry_(t-1)
+        carry_t = step(params, start_t, drive_t) where valid_t, else carry_(t-1)
+        y_t     = output(params, carry_t, drive_t) where valid_t, else 0
+
+    A step that is not valid computes all the same. It does so from the initial carry, and
+    from inputs that hold zeros: what it computes is finite, so that nothing comes back
+    through it, zero times infinity being no number.
+    """
+
+    def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
+        x, gate = x
+        return self.cell.project(params[0], x, keys), gate
+
+    def step(self, params: Any, carry: Any, drive: Any) -> Any:
+        params, initial = params
+        drive, gate = drive
+        start = _where(gate.fresh, initial, carry)
+        new = self.cell.step(params, start, drive)
+        return new if gate.valid is None else _where(gate.valid, new, carry)
+
+    def output(self, params: Any, carry: Any, drive: Any) -> Any:
+        params, initial = params
+        drive, gate = drive
+        if gate.valid is None:
+            return self.cell.output(params, carry, drive)
+        y = self.cell.output(params, _where(gate.valid, carry, initial), drive)
+        return _where(gate.valid, y, jax.tree.map(jnp.zeros_like, y))
+
+
+def _where(condition: jax.Array, yes: Any, no: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Observed(Wrapper):
     """`cell`, with `(carry, y)` for its output: every carry is seen."""
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
@@ -42,7 +59,7 @@ class Observed(_Probe):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Perturbed(_Probe):
+class Perturbed(Wrapper):
     """`cell` with inputs `(x, epsilon)`, where step adds epsilon to the new carry.
 
         carry_t = step(params, carry_(t-1), drive_t) + epsilon_t

@@ -1,15 +1,17 @@
 """One evaluation of a cell over a sequence: what lies below every public function."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from . import checks
-from .cell import Cell, Keys, as_input, keys_in_time, split_key
-from .probes import Observed, Perturbed
+from .cell import Cell, Keys, as_input, keys_in_time, prepare_key, typed_key
+from .probes import Gated, Observed, Perturbed
+from .streams import Streams, check_streams, valid_steps, zeroed
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,18 @@ class Run:
     """How one sequence is evaluated: what `Cell.sequence` gets and passes on.
 
     `run(cell, params, carry, xs)` evaluates a cell that is no combinator and returns
-    `(carry, ys)`. A combinator hands `run` to an inner cell whose carry is its own, and
-    `run[i]` to inner cell i of those whose carries it holds in a tuple. What comes back
-    in place of the carry is to be put together just as the carry is: `trajectory` has
-    every carry there.
+    `(carry, ys)`. `Cell.sequence` says what a combinator does with it. What comes back in
+    place of the carry is to be put together just as the carry is: `trajectory` has every
+    carry there. Masked steps hold zeros in every sequence that is passed on.
     """
 
     call: str
     method: Any
     reverse: bool
     batch_ndim: int
+    streams: Streams
     keys: Keys | None
+    initial: Any  # what a reset returns to, of one example
     observe: bool
     perturbation: Any
 
@@ -36,14 +39,31 @@ class Run:
         return replace(
             self,
             keys=None if keys is None else keys.child(index),
+            initial=self.initial[index],
             perturbation=None if perturbation is None else perturbation[index],
         )
 
+    def backwards(self) -> "Run":
+        """The same run in the other direction; all sequences stay in input order."""
+        return replace(self, reverse=not self.reverse)
+
+    def map(self, function: Callable[..., Any], *sequences: Any) -> Any:
+        """`function` of one example at one step, over all; zeros at masked steps."""
+        for _ in range(1 + self.batch_ndim):
+            function = jax.vmap(function)
+        return zeroed(self.streams.valid, function(*sequences))
+
     def __call__(self, cell: Cell, params: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
-        name = f"the input of {type(cell).__name__}"
-        checks.leading_shape(self.call, name, cell, xs, "T, *batch")
+        name, ndim = f"the input of {type(cell).__name__}", 1 + self.batch_ndim
+        checks.leading_shape(self.call, name, cell, xs, "T, *batch", ndim)
+        gate = self.streams.gate(self.reverse)
         carry = self._settled(cell, params, carry, xs)
         probed, inputs = cell, xs
+        if gate is not None:
+            initial = jax.tree.map(
+                lambda leaf, to: jnp.asarray(leaf, to.dtype), self.initial, carry
+            )
+            probed, params, inputs = Gated(probed), (params, initial), (inputs, gate)
         if self.perturbation is not None:
             probed, inputs = Perturbed(probed), (inputs, self.perturbation)
         if self.observe:
@@ -76,6 +96,8 @@ class Run:
             key: Any = jax.ShapeDtypeStruct((), self.keys.step.dtype)
             keys = Keys(sequence=key, step=key)
         now = jax.tree.map(lambda leaf: example(leaf, self.batch_ndim), carry)
+        if self.streams.resets is not None:  # the carry holds the initial one too
+            now = jax.tree.map(_widened, now, self.initial)
         dtypes: list[list[Any]] = []
         while True:
             dtypes.append([leaf.dtype for leaf in jax.tree.leaves(now)])
@@ -97,7 +119,12 @@ class Run:
                     f"from {dtypes[-1]} to {new}; they must come to rest"
                 )
         carry = jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
-        return varying_with((params, xs, carry, self.keys, self.perturbation), carry)
+        others = params, xs, carry, self.keys, self.streams, self.initial
+        return varying_with((*others, self.perturbation), carry)
+
+
+def _widened(leaf: jax.ShapeDtypeStruct, other: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, jnp.promote_types(leaf.dtype, other.dtype))
 
 
 def varying_with(others: Any, tree: Any) -> Any:
@@ -119,49 +146,56 @@ def varying_with(others: Any, tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf + jnp.astype(zero, leaf.dtype), tree)
 
 
+class Call(NamedTuple):
+    """The arguments of a public function, and its name."""
+
+    name: str
+    cell: Cell
+    params: Any
+    xs: Any
+    carry: Any
+    lengths: Any
+    mask: Any
+    resets: Any
+    reverse: bool
+    key: Any
+    method: Any
+
+
 def evaluate(
-    call: str,
-    cell: Cell,
-    params: Any,
-    xs: Any,
-    carry: Any,
-    reverse: bool,
-    key: jax.Array | None,
-    method: Any,
-    *,
-    observe: bool = False,
-    perturbation: Any = None,
+    call: Call, *, observe: bool = False, perturbation: Any = None
 ) -> tuple[Any, Any]:
     """What every public function calls: the arguments checked, the rest compiled.
 
     With `observe`, every carry takes the place of the final one, and there are no
-    outputs. `perturbation`, a
-    trajectory, is added to the carries between step and output.
+    outputs. `perturbation`, a trajectory, is added to the carries between step and
+    output.
     """
-    checks.check_cell(call, cell)
-    if isinstance(method, type) or not callable(method):
-        raise TypeError(f"{call}: method is {method!r}, expected one like Scan()")
-    if not isinstance(reverse, bool):
+    name, cell, params, xs, carry = call[:5]
+    checks.check_cell(name, cell)
+    if isinstance(call.method, type) or not callable(call.method):
+        raise TypeError(f"{name}: method is {call.method!r}, expected one like Scan()")
+    if not isinstance(call.reverse, bool):
         raise TypeError(
-            f"{call}: reverse is {reverse!r}, expected True or False: it is part of the "
-            "program, so under jax.jit name it in static_argnames"
+            f"{name}: reverse is {call.reverse!r}, expected True or False: it is part of "
+            "the program, so under jax.jit name it in static_argnames"
         )
-    leading = checks.leading_shape(call, "xs", cell, xs, "T, *batch")
+    leading = checks.leading_shape(name, "xs", cell, xs, "T, *batch")
     if not leading:
         raise ValueError(
-            f"{call}: xs has shape {checks.shapes(xs)}, expected a time axis before "
+            f"{name}: xs has shape {checks.shapes(xs)}, expected a time axis before "
             f"{cell.input_shape} for {cell}; for a single step call the cell itself"
         )
     batch_shape = leading[1:]
-    checks.check_params(call, cell, params)
+    checks.check_params(name, cell, params)
     if carry is None:
         carry = repeat(cell.initial_carry(params), batch_shape)
     else:
-        checks.check_carry(call, cell, params, carry, batch_shape)
-    keys = split_key(call, key)
-    return _evaluate(
-        call, cell, method, reverse, observe, params, xs, carry, keys, perturbation
-    )
+        checks.check_carry(name, cell, params, carry, batch_shape)
+    streams = check_streams(name, call.lengths, call.mask, call.resets, leading)
+    static = name, cell, call.method, call.reverse, observe
+    key = typed_key(name, call.key)
+    return _evaluate(*static, params, xs, carry, streams, key, perturbation)
 
 
 @functools.partial(
@@ -176,24 +210,29 @@ def _evaluate(
     params: Any,
     xs: Any,
     carry: Any,
-    split_keys: tuple[jax.Array | None, jax.Array | None],
+    streams: tuple[Any, Any, Any],
+    key: jax.Array | None,
     perturbation: Any,
 ) -> tuple[Any, Any]:
     T, *batch_shape = checks.leading_shape(call, "xs", cell, xs)
-    prepare_key, key = split_keys
+    lengths, mask, resets = streams
+    valid = valid_steps(lengths, mask, T)
     run = Run(
         call=call,
         method=method,
         reverse=reverse,
         batch_ndim=len(batch_shape),
+        streams=Streams(valid, resets),
         keys=None
         if key is None
         else keys_in_time(key, jnp.arange(T), tuple(batch_shape)),
+        initial=cell.initial_carry(params),
         observe=observe,
         perturbation=perturbation,
     )
-    carry, ys = cell.sequence(cell.prepare(params, prepare_key), carry, xs, run)
-    return carry, None if observe else ys
+    xs = zeroed(valid, xs)
+    carry, ys = cell.sequence(cell.prepare(params, prepare_key(key)), carry, xs, run)
+    return carry, None if observe else as_input(zeroed(valid, ys), xs)
 
 
 def repeat(tree: Any, batch_shape: tuple[int, ...]) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from . import checks
 from .cell import Cell
 from .methods import Scan
-from .run import evaluate, repeat
+from .run import Call, evaluate, repeat
 
 
 def unroll(
@@ -17,6 +17,9 @@ def unroll(
     xs: Any,
     carry: Any = None,
     *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
     reverse: bool = False,
     key: jax.Array | None = None,
     method: Any = Scan(),  # noqa: B008 (a frozen value)
@@ -36,21 +39,44 @@ def unroll(
             including none. T = 0 gives the carry back, and no outputs.
         carry: the carry before the first step, batch axes first, as `batched_carry`
             makes it; None means `cell.initial_carry(params)` for every example.
-        reverse: run from the last step to the first. Outputs stay in input order.
+        lengths: the number of valid steps of each example, `(*batch)` integers in 0..T;
+            what follows is padding. Values under `jax.jit` cannot raise: they are clipped
+            to 0..T.
+        mask: which steps are valid, `(T, *batch)` booleans in any pattern; instead of
+            lengths.
+        resets: `(T, *batch)` booleans, True where a new sequence begins: the carry
+            becomes `cell.initial_carry(params)`, never the carry given, before x_t is
+            read. See `resets_from_segments` and `resets_from_done`.
+        reverse: run from the last step to the first, each example from its own last valid
+            step. Outputs stay in input order.
         key: randomness, for cells that have any; None means evaluation.
         method: how the recurrence is evaluated and differentiated: `Scan()`.
 
     Returns:
-        `(carry, ys)`: the carry after the last step, batch axes first, and the outputs
-        `(T, *batch, *output_shape)`. Outputs have the dtype of floating inputs; with
-        integer inputs that of the step, which is the parameters' unless a wider carry is
-        given. The carry has the dtype that the step
-        keeps: bfloat16 inputs with float32 parameters have a float32 carry.
+        `(carry, ys)`: the carry after the last valid step, batch axes first, and the
+        outputs `(T, *batch, *output_shape)`. Outputs have the dtype of floating inputs;
+        with integer inputs that of the step, which is the parameters' unless a wider
+        carry is given. The carry has the dtype that the step keeps: bfloat16 inputs with
+        float32 parameters have a float32 carry.
+
+    A step that is not valid keeps the carry and has zeros for its output. What its input
+    holds reaches nothing, NaN and gradients included: the cell sees zeros there, at which
+    it should be finite and differentiable. An example without valid steps returns the
+    carry that it was given.
+
+    A reset lies between a step and the one before it, in both directions. Two valid steps
+    s < t that follow each other share a carry unless there is a reset in s+1..t; the
+    carry given reaches the first valid step t unless there is one in 0..t, and in reverse
+    the last valid step t unless there is one in t+1..T-1. A reset at a masked step
+    therefore acts at the next valid one, and never changes the final carry.
 
     Raises:
         TypeError: for a cell that is no frozen value, a step that does not keep the
-            structure of its carry, or a key that is none.
-        ValueError: if the shapes of `params`, `xs` or `carry` are not the cell's.
+            structure of its carry, a key that is none, lengths that are no integers, or
+            a mask or resets that are no booleans.
+        ValueError: if the shapes of `params`, `xs` or `carry` are not the cell's, those
+            of `lengths`, `mask` or `resets` not those of `xs`, if lengths are outside
+            0..T, or if both lengths and mask are given.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -60,7 +86,10 @@ def unroll(
         >>> print(carry.shape, ys.shape)
         (4, 5) (10, 4, 5)
     """
-    return evaluate("unroll", cell, params, xs, carry, reverse, key, method)
+    streams = lengths, mask, resets
+    return evaluate(
+        Call("unroll", cell, params, xs, carry, *streams, reverse, key, method)
+    )
 
 
 def trajectory(
@@ -69,6 +98,9 @@ def trajectory(
     xs: Any,
     carry: Any = None,
     *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
     reverse: bool = False,
     key: jax.Array | None = None,
     method: Any = Scan(),  # noqa: B008
@@ -78,7 +110,7 @@ def trajectory(
         trajectory_t = carry_t, the carry that leaves step t, t in input order
 
     Arguments and errors are those of `unroll`. For a `Stack` the result is a tuple, one
-    entry a cell.
+    entry a cell. The carry that leaves a masked step is the one that came.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -88,10 +120,9 @@ def trajectory(
         >>> print(h.shape, c.shape)
         (10, 4, 5) (10, 4, 5)
     """
-    carries, _ = evaluate(
-        "trajectory", cell, params, xs, carry, reverse, key, method, observe=True
-    )
-    return carries
+    streams = lengths, mask, resets
+    call = Call("trajectory", cell, params, xs, carry, *streams, reverse, key, method)
+    return evaluate(call, observe=True)[0]
 
 
 def batched_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...]) -> Any:

@@ -1,11 +1,12 @@
 """What every gated cell shares: sizes, per-gate parameters and x W + b."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ..cell import Cell
+from ..cell import Cell, Keys
 from ..initializers import Initializer
 
 
@@ -69,3 +70,26 @@ def affine(cell: Cell, params: Any, x: jax.Array) -> jax.Array:
         )
     product = x @ params["kernel"]
     return product + params["bias"] if "bias" in params else product
+
+
+class Drive(NamedTuple):
+    """What the step of a recurrent cell gets."""
+
+    x: jax.Array  # x W + b
+    keep: jax.Array | None  # the units of h that U sees, [H]; None: all
+
+
+def recurrent_drive(cell: Any, params: Any, x: jax.Array, keys: Keys | None) -> Drive:
+    """x W + b and, where there are keys, the mask of `recurrent_dropout`."""
+    keep = None
+    if keys is not None and cell.recurrent_dropout > 0:
+        shape = (cell.hidden_size,)
+        keep = jax.random.bernoulli(keys.sequence, 1 - cell.recurrent_dropout, shape)
+    return Drive(affine(cell, params, x), keep)
+
+
+def seen(cell: Any, h: jax.Array, drive: Drive) -> jax.Array:
+    """h as it meets the recurrent kernel: with dropout, the units kept, scaled up."""
+    if drive.keep is None:
+        return h
+    return jnp.where(drive.keep, h / (1 - cell.recurrent_dropout), jnp.zeros_like(h))

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 
 from .. import initializers
 from ..cell import Cell, Keys
-from .affine import affine, check_sizes, recurrent_params
+from ..checks import check_rate
+from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
 
 GATES = ("h",)
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
+class Elman(Cell[dict[str, jax.Array], jax.Array, Drive]):
     """The plain recurrent layer: one matrix, one nonlinearity.
 
         h' = act(x W + h U + b)
@@ -31,9 +32,13 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
             keeps the shape, by name.
         use_bias: False leaves b out.
         kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`.
+        recurrent_dropout: the probability at which a unit of h is hidden from U, when
+            there is a key: one mask for the whole sequence, never on the output (Gal and
+            Ghahramani, NeurIPS 2016, arXiv 1512.05287).
 
     Raises:
-        ValueError: for a size that is no positive int, or an unknown activation.
+        ValueError: for a size that is no positive int, a rate outside [0, 1), or an
+            unknown activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -51,10 +56,13 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
     kernel_init: initializers.Initializer = initializers.lecun_normal
     recurrent_init: initializers.Initializer = initializers.orthogonal
     bias_init: initializers.Initializer = initializers.zeros
+    recurrent_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+        rate = check_rate(self, "recurrent_dropout", self.recurrent_dropout)
+        object.__setattr__(self, "recurrent_dropout", rate)
         act = getattr(jax.nn, str(self.activation), None)
         unit = jax.ShapeDtypeStruct((2,), jnp.float32)
         try:
@@ -75,11 +83,11 @@ class Elman(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
 
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
-    ) -> jax.Array:
-        return affine(self, params, x)
+    ) -> Drive:
+        return recurrent_drive(self, params, x, keys)
 
     def step(
-        self, params: dict[str, jax.Array], carry: jax.Array, drive: jax.Array
+        self, params: dict[str, jax.Array], carry: jax.Array, drive: Drive
     ) -> jax.Array:
         act = getattr(jax.nn, self.activation)
-        return act(drive + carry @ params["recurrent_kernel"])
+        return act(drive.x + seen(self, carry, drive) @ params["recurrent_kernel"])

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 
 from .. import initializers
 from ..cell import Cell, Keys
-from .affine import affine, check_sizes, recurrent_params
+from ..checks import check_rate
+from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
 
 GATES = ("r", "z", "n")
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
+class GRU(Cell[dict[str, jax.Array], jax.Array, Drive]):
     """The gated recurrent unit: r resets, z keeps.
 
         r, z = sigmoid(x W_* + h U_* + b_*)               reset and update gate
@@ -40,9 +41,12 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
         use_bias: False leaves `bias` and `recurrent_bias` out.
         kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`; `bias_init`
             makes b_hn too, as a fourth block named "hn".
+        recurrent_dropout: the probability at which a unit of h is hidden from U, when
+            there is a key: one mask for the whole sequence, never on z h (Gal and
+            Ghahramani, NeurIPS 2016, arXiv 1512.05287).
 
     Raises:
-        ValueError: for a size that is no positive int.
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -60,10 +64,13 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
     kernel_init: initializers.Initializer = initializers.lecun_normal
     recurrent_init: initializers.Initializer = initializers.orthogonal
     bias_init: initializers.Initializer = initializers.zeros
+    recurrent_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+        rate = check_rate(self, "recurrent_dropout", self.recurrent_dropout)
+        object.__setattr__(self, "recurrent_dropout", rate)
 
     def init(self, key: jax.Array) -> dict[str, jax.Array]:
         bias_gates = (*GATES, "hn") if self.reset_after else GATES
@@ -87,16 +94,17 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
 
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
-    ) -> jax.Array:
-        return affine(self, params, x)
+    ) -> Drive:
+        return recurrent_drive(self, params, x, keys)
 
     def gates(
-        self, params: dict[str, jax.Array], carry: jax.Array, drive: jax.Array
+        self, params: dict[str, jax.Array], carry: jax.Array, drive: Drive
     ) -> dict[str, jax.Array]:
         """The activations {"r", "z", "n"}, each [H], of the step from `carry`."""
-        drive_r, drive_z, drive_n = jnp.split(drive, 3)
+        drive_r, drive_z, drive_n = jnp.split(drive.x, 3)
+        h = seen(self, carry, drive)
         if self.reset_after:
-            product = carry @ params["recurrent_kernel"]
+            product = h @ params["recurrent_kernel"]
             product_r, product_z, product_n = jnp.split(product, 3)
             if "recurrent_bias" in params:
                 product_n = product_n + params["recurrent_bias"]
@@ -104,13 +112,13 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, jax.Array]):
             z = jax.nn.sigmoid(drive_z + product_z)
             return {"r": r, "z": z, "n": jnp.tanh(drive_n + r * product_n)}
         kernel_rz, kernel_n = self.prepare(params)["recurrent_kernel"]
-        product_r, product_z = jnp.split(carry @ kernel_rz, 2)
+        product_r, product_z = jnp.split(h @ kernel_rz, 2)
         r = jax.nn.sigmoid(drive_r + product_r)
         z = jax.nn.sigmoid(drive_z + product_z)
-        return {"r": r, "z": z, "n": jnp.tanh(drive_n + (r * carry) @ kernel_n)}
+        return {"r": r, "z": z, "n": jnp.tanh(drive_n + (r * h) @ kernel_n)}
 
     def step(
-        self, params: dict[str, jax.Array], carry: jax.Array, drive: jax.Array
+        self, params: dict[str, jax.Array], carry: jax.Array, drive: Drive
     ) -> jax.Array:
         gate = self.gates(params, carry, drive)
         return (1 - gate["z"]) * gate["n"] + gate["z"] * carry

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from .. import initializers
 from ..cell import Cell, Keys
-from .affine import affine, check_sizes, recurrent_params
+from ..checks import check_rate
+from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
 
 GATES = ("i", "f", "g", "o")
 
@@ -22,7 +23,7 @@ class LSTMCarry(NamedTuple):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class LSTM(Cell[dict[str, jax.Array], LSTMCarry, jax.Array]):
+class LSTM(Cell[dict[str, jax.Array], LSTMCarry, Drive]):
     """Long short-term memory, with a forget gate and without peepholes.
 
         i, f, o = sigmoid(x W_* + h U_* + b_*)        input, forget and output gate
@@ -41,9 +42,12 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, jax.Array]):
         hidden_size: H.
         use_bias: False leaves b out.
         kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`.
+        recurrent_dropout: the probability at which a unit of h is hidden from U, when
+            there is a key: one mask for the whole sequence, never on c (Gal and
+            Ghahramani, NeurIPS 2016, arXiv 1512.05287).
 
     Raises:
-        ValueError: for a size that is no positive int.
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -60,10 +64,13 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, jax.Array]):
     kernel_init: initializers.Initializer = initializers.lecun_normal
     recurrent_init: initializers.Initializer = initializers.orthogonal
     bias_init: initializers.Initializer = initializers.unit_forget
+    recurrent_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+        rate = check_rate(self, "recurrent_dropout", self.recurrent_dropout)
+        object.__setattr__(self, "recurrent_dropout", rate)
 
     def init(self, key: jax.Array) -> dict[str, jax.Array]:
         return recurrent_params(self, key, GATES, GATES)
@@ -74,26 +81,26 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, jax.Array]):
 
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
-    ) -> jax.Array:
-        return affine(self, params, x)
+    ) -> Drive:
+        return recurrent_drive(self, params, x, keys)
 
     def gates(
-        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: jax.Array
+        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: Drive
     ) -> dict[str, jax.Array]:
         """The activations {"i", "f", "g", "o"}, each [H], of the step from `carry`."""
-        z = drive + carry.h @ params["recurrent_kernel"]
+        z = drive.x + seen(self, carry.h, drive) @ params["recurrent_kernel"]
         i, f, g, o = jnp.split(z, 4)
         sigmoid = jax.nn.sigmoid
         return {"i": sigmoid(i), "f": sigmoid(f), "g": jnp.tanh(g), "o": sigmoid(o)}
 
     def step(
-        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: jax.Array
+        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: Drive
     ) -> LSTMCarry:
         gate = self.gates(params, carry, drive)
         c = gate["f"] * carry.c + gate["i"] * gate["g"]
         return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
 
     def output(
-        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: jax.Array
+        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: Drive
     ) -> jax.Array:
         return carry.h

@@ -1,0 +1,108 @@
+"""Two directions of one sequence."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jax
+
+from ..cell import Cell, Keys
+from ..checks import check_cell
+from .merges import concatenate
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Bidirectional(Cell[tuple, tuple, Any]):
+    """A cell that reads a sequence forward and another that reads it backward.
+
+        y_t = merge(y_forward_t, y_backward_t)
+
+    Params and carry are the tuple (forward, backward); the final carry of the backward
+    cell is the one after the first step. With lengths or a mask, the backward cell starts
+    at each example's own last valid step. It exists only over whole sequences: a single
+    step of it is an error. Schuster and Paliwal, "Bidirectional recurrent neural
+    networks", IEEE Transactions on Signal Processing 45, 1997.
+
+    Args:
+        forward, backward: cells, or combinators, of the same input.
+        merge: a function of both outputs of one example at one step, such as
+            `concatenate` or `operator.add`; masked steps are zero after it.
+
+    Raises:
+        TypeError: if an entry is no cell, or merge no function; at a single step.
+        ValueError: if the cells read inputs of other shapes.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Bidirectional(jaxrnn.LSTM(3, 5), jaxrnn.LSTM(3, 5))
+        >>> params = cell.init(jax.random.key(0))
+        >>> lengths = jnp.array([7, 4])
+        >>> (forward, backward), ys = jaxrnn.unroll(
+        ...     cell, params, jnp.ones((7, 2, 3)), lengths=lengths
+        ... )
+        >>> print(backward.h.shape, ys.shape, bool(ys[4:, 1].any()))
+        (2, 5) (7, 2, 10) False
+    """
+
+    forward: Cell
+    backward: Cell
+    merge: Callable[[Any, Any], Any] = concatenate
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_cell("Bidirectional", self.forward)
+        check_cell("Bidirectional", self.backward)
+        if not callable(self.merge) or isinstance(self.merge, Cell):
+            raise TypeError(
+                f"Bidirectional: merge is {self.merge!r}, expected a function of both "
+                "outputs such as jaxrnn.concatenate"
+            )
+        if self.forward.input_shape != self.backward.input_shape:
+            raise ValueError(
+                "Bidirectional: forward and backward read the same x, but have the "
+                f"input_shapes {self.forward.input_shape} and {self.backward.input_shape}"
+            )
+
+    @property
+    def input_shape(self) -> Any:
+        return self.forward.input_shape
+
+    def init(self, key: jax.Array) -> tuple:
+        keys = jax.random.split(key)
+        return self.forward.init(keys[0]), self.backward.init(keys[1])
+
+    def initial_carry(self, params: tuple) -> tuple:
+        forward, backward = params
+        return self.forward.initial_carry(forward), self.backward.initial_carry(backward)
+
+    def prepare(self, params: tuple, key: jax.Array | None = None) -> tuple:
+        keys = (None, None) if key is None else jax.random.split(key)
+        forward, backward = params
+        return (
+            self.forward.prepare(forward, keys[0]),
+            self.backward.prepare(backward, keys[1]),
+        )
+
+    def sequence(self, params: tuple, carry: tuple, xs: Any, run: Any) -> tuple:
+        forward, ys = self.forward.sequence(params[0], carry[0], xs, run[0])
+        backward, ys_backward = self.backward.sequence(
+            params[1], carry[1], xs, run[1].backwards()
+        )
+        return (forward, backward), run.map(self.merge, ys, ys_backward)
+
+    def project(self, params: tuple, x: Any, keys: Keys | None = None) -> NoReturn:
+        self._refuse()
+
+    def step(self, params: tuple, carry: tuple, drive: Any) -> NoReturn:
+        self._refuse()
+
+    def output(self, params: tuple, carry: tuple, drive: Any) -> NoReturn:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(
+            f"{self} cannot take a single step, since its backward cell starts at the "
+            "end of the sequence: run whole sequences with unroll, and around it use only "
+            "combinators that define `sequence`, such as Stack and Residual"
+        )

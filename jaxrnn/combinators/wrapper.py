@@ -1,0 +1,71 @@
+"""What every cell around one other cell starts from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from ..cell import Cell, Keys
+from ..checks import check_cell
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Wrapper(Cell[Any, Any, Any]):
+    """A cell around another, and nothing more: the base of those that change something.
+
+        params, carry, drive, y: those of `cell`
+
+    A subclass overrides what it changes. One that changes what happens to a whole
+    sequence overrides `sequence`; without that, its `step` runs over the sequence and
+    `cell` is one joint state (see `Cell.sequence`).
+
+    Args:
+        cell: the cell inside.
+
+    Raises:
+        TypeError: if `cell` is no cell.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> from dataclasses import dataclass
+        >>> @jax.tree_util.register_static
+        ... @dataclass(frozen=True)
+        ... class Doubled(jaxrnn.Wrapper):
+        ...     def output(self, params, carry, drive):
+        ...         return 2 * self.cell.output(params, carry, drive)
+        >>> cell = jaxrnn.GRU(3, 5)
+        >>> params, xs = cell.init(jax.random.key(0)), jnp.ones((7, 3))
+        >>> _, ys = jaxrnn.unroll(cell, params, xs)
+        >>> _, doubled = jaxrnn.unroll(Doubled(cell), params, xs)
+        >>> print(bool(jnp.all(doubled == 2 * ys)))
+        True
+    """
+
+    cell: Cell
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_cell(type(self).__name__, self.cell)
+
+    @property
+    def input_shape(self) -> Any:
+        return self.cell.input_shape
+
+    def init(self, key: jax.Array) -> Any:
+        return self.cell.init(key)
+
+    def initial_carry(self, params: Any) -> Any:
+        return self.cell.initial_carry(params)
+
+    def prepare(self, params: Any, key: jax.Array | None = None) -> Any:
+        return self.cell.prepare(params, key)
+
+    def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
+        return self.cell.project(params, x, keys)
+
+    def step(self, params: Any, carry: Any, drive: Any) -> Any:
+        return self.cell.step(params, carry, drive)
+
+    def output(self, params: Any, carry: Any, drive: Any) -> Any:
+        return self.cell.output(params, carry, drive)

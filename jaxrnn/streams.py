@@ -1,0 +1,139 @@
+"""Lengths, masks and resets as one stream of validity and one of resets."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.core
+import jax.numpy as jnp
+import numpy as np
+
+
+class Gate(NamedTuple):
+    """What a loop is told of its steps, in one direction."""
+
+    valid: jax.Array | None  # the step counts; None: all do
+    fresh: jax.Array  # the step does not start from the carry that came
+
+
+class Streams(NamedTuple):
+    """What is known of every step, `(T, *batch)` booleans, whatever the direction.
+
+    Attributes:
+        valid: the step counts; None where all do.
+        resets: nothing passes between this step and the one before it; None where
+            nothing is reset.
+    """
+
+    valid: jax.Array | None
+    resets: jax.Array | None
+
+    def gate(self, reverse: bool) -> Gate | None:
+        """The streams for a loop, or None where every step counts and none is reset.
+
+        Two consecutive valid steps s < t are apart if a reset lies in s+1..t, in either
+        direction: the number of resets up to t is then not the number up to s. So a reset
+        at a step that is not valid acts at the next valid one.
+        """
+        valid, resets = self
+        if resets is None:
+            return None if valid is None else Gate(valid, ~valid)
+        count = jnp.cumsum(resets, axis=0, dtype="int32")
+        none = jnp.zeros((1, *count.shape[1:]), count.dtype)
+        if reverse:
+            total = jnp.sum(resets, axis=0, dtype="int32", keepdims=True)
+            reached = count if valid is None else jnp.where(valid, count, total)
+            reached = jax.lax.cummin(reached, axis=0, reverse=True)
+            before = jnp.concatenate([reached, total])[1:]
+        else:
+            reached = count if valid is None else jnp.where(valid, count, 0)
+            reached = jax.lax.cummax(reached, axis=0)
+            before = jnp.concatenate([none, reached])[:-1]
+        apart = before != count
+        return Gate(valid, apart if valid is None else apart | ~valid)
+
+
+def zeroed(valid: jax.Array | None, tree: Any) -> Any:
+    """`tree`, leaves `(T, *batch, ...)`, with zeros at the steps that are not valid."""
+    if valid is None:
+        return tree
+
+    def select(leaf: jax.Array) -> jax.Array:
+        shape = valid.shape + (1,) * (leaf.ndim - valid.ndim)
+        return jnp.where(valid.reshape(shape), leaf, jnp.zeros((), leaf.dtype))
+
+    return jax.tree.map(select, tree)
+
+
+def check_streams(
+    call: str, lengths: Any, mask: Any, resets: Any, leading: tuple[int, ...]
+) -> tuple[Any, Any, Any]:
+    """Lengths, mask and resets as arrays or None; raises unless they fit `leading`."""
+    T, *batch_shape = leading
+    if lengths is not None and mask is not None:
+        raise ValueError(
+            f"{call}: lengths and mask are both given, expected one of them; "
+            "jnp.arange(T)[:, None] < lengths is the mask of lengths"
+        )
+    if lengths is not None:
+        lengths = _array(call, "lengths", lengths)
+        if not jnp.issubdtype(lengths.dtype, jnp.integer):
+            raise TypeError(
+                f"{call}: lengths has dtype {lengths.dtype}, expected integers: the "
+                "number of valid steps of each example"
+            )
+        if lengths.shape != tuple(batch_shape):
+            raise ValueError(
+                f"{call}: lengths has shape {lengths.shape}, expected "
+                f"{tuple(batch_shape)}: one for each example"
+            )
+        if not isinstance(lengths, jax.core.Tracer):
+            values = np.asarray(lengths)
+            outside = (values < 0) | (values > T)
+            if outside.any():
+                raise ValueError(
+                    f"{call}: lengths has the entry {values[outside][0]}, expected 0 to "
+                    f"{T}, the number of steps of xs"
+                )
+    if mask is not None:
+        mask = _booleans(call, "mask", mask, leading, "True where a step counts")
+    if resets is not None:
+        resets = _booleans(
+            call, "resets", resets, leading, "True where a new sequence begins"
+        )
+    return lengths, mask, resets
+
+
+def _booleans(
+    call: str, name: str, value: Any, shape: tuple[int, ...], meaning: str
+) -> jax.Array:
+    value = _array(call, name, value)
+    if value.dtype != bool:
+        raise TypeError(
+            f"{call}: {name} has dtype {value.dtype}, expected booleans: {meaning}; "
+            f"convert it with {name} != 0"
+        )
+    if value.shape != shape:
+        raise ValueError(
+            f"{call}: {name} has shape {value.shape}, expected {shape}, (T, *batch): "
+            "time comes first"
+        )
+    return value
+
+
+def _array(call: str, name: str, value: Any) -> Any:
+    if isinstance(value, jax.Array):
+        return value
+    try:  # in NumPy: what jax makes of it under a trace has no value to look at
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{call}: {name} is of type {type(value).__name__}, expected an array"
+        ) from error
+
+
+def valid_steps(lengths: Any, mask: Any, T: int) -> jax.Array | None:
+    """The stream of validity of lengths, of a mask, or of neither."""
+    if lengths is None:
+        return mask
+    steps = jnp.arange(T).reshape((T,) + (1,) * lengths.ndim)
+    return steps < jnp.asarray(lengths)[None]
