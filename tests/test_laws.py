@@ -7,26 +7,68 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from zoo import ZOO, carry_of, inputs_of, loop, params_of
+from zoo import (
+    ZOO,
+    carry_of,
+    inputs_of,
+    loop,
+    noise_key,
+    params_of,
+    steps,
+    types_within,
+)
 
 import jaxrnn
-from jaxrnn import Cell, Stack, carry_gradients, gradient_norms, trajectory, unroll
+from jaxrnn import Cell, WeightDrop, carry_gradients, gradient_norms, trajectory, unroll
 
 T = 3
 every_cell = pytest.mark.parametrize("cell", ZOO.values(), ids=ZOO.keys())
+STEPPING = {name: cell for name, cell in ZOO.items() if steps(cell)}
+every_stepping_cell = pytest.mark.parametrize(
+    "cell", STEPPING.values(), ids=STEPPING.keys()
+)
+
+# A mask with holes, at both ends too, and resets at valid and at masked steps: in both
+# directions some steps that follow each other are apart, and some are not.
+VALID = np.array([False, True, True, False, True, True, False, True, False])
+RESETS = np.array([False, False, False, True, False, True, False, False, True])
 
 
 def close(actual, expected):
     chex.assert_trees_all_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
-def example(cell, batch_shape=()):
+def example(cell, batch_shape=(), steps=T):
     """Params, inputs and a carry, all random."""
     params = params_of(cell)
     return (
         params,
-        inputs_of(cell, (T, *batch_shape)),
+        inputs_of(cell, (steps, *batch_shape)),
         carry_of(cell, params, batch_shape),
+    )
+
+
+def at(tree, *index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def key_for_batch(cell):
+    """As `noise_key`, but None where `prepare` draws: once a call, not once an example."""
+    return None if WeightDrop in types_within(cell) else noise_key(cell)
+
+
+def keys_of_examples(key, batch_shape):
+    """The key under which an example has alone the noise that it has in the batch."""
+    if key is None:
+        return np.full(batch_shape, None)
+    return jax.random.split(key, batch_shape)
+
+
+def poisoned(xs, valid):
+    """The inputs, with what must reach nothing where they are not valid."""
+    poison = 99 if jnp.issubdtype(xs.dtype, jnp.integer) else jnp.nan
+    return jnp.where(
+        valid.reshape(valid.shape + (1,) * (xs.ndim - valid.ndim)), xs, poison
     )
 
 
@@ -46,25 +88,32 @@ def test_the_zoo_holds_every_public_cell():
         for value in vars(jaxrnn).values()
         if isinstance(value, type) and issubclass(value, Cell) and value is not Cell
     }
-    assert public == {type(cell) for cell in ZOO.values()}
+    assert public == set().union(*map(types_within, ZOO.values()))
 
 
 @every_cell
 def test_unroll_and_trajectory_equal_a_loop_of_single_steps(cell):
     params, xs, carry = example(cell)
-    final, carries, ys = loop(cell, params, xs, carry)
-    close(unroll(cell, params, xs, carry), (final, ys))
-    close(trajectory(cell, params, xs, carry), carries)
+    key = noise_key(cell)
+    final, carries, ys = loop(cell, params, xs, carry, key=key)
+    close(unroll(cell, params, xs, carry, key=key), (final, ys))
+    close(trajectory(cell, params, xs, carry, key=key), carries)
 
 
 @every_cell
-def test_reverse_equals_the_loop_run_backwards_and_flip_unroll_flip(cell):
+def test_reverse_equals_the_loop_run_backwards(cell):
     params, xs, carry = example(cell)
-    final, carries, ys = loop(cell, params, xs, carry, reverse=True)
-    close(unroll(cell, params, xs, carry, reverse=True), (final, ys))
-    close(trajectory(cell, params, xs, carry, reverse=True), carries)
-    flipped_final, flipped_ys = unroll(cell, params, xs[::-1], carry)
-    close((flipped_final, flipped_ys[::-1]), (final, ys))
+    key = noise_key(cell)
+    final, carries, ys = loop(cell, params, xs, carry, reverse=True, key=key)
+    close(unroll(cell, params, xs, carry, key=key, reverse=True), (final, ys))
+    close(trajectory(cell, params, xs, carry, key=key, reverse=True), carries)
+
+
+@every_stepping_cell
+def test_reverse_is_flip_unroll_flip(cell):
+    params, xs, carry = example(cell)
+    final, ys = unroll(cell, params, xs[::-1], carry)
+    close(unroll(cell, params, xs, carry, reverse=True), (final, ys[::-1]))
 
 
 @every_cell
@@ -77,20 +126,57 @@ def test_without_a_carry_the_initial_one_is_used(cell):
 @every_cell
 def test_a_batch_equals_a_loop_over_examples(cell):
     params, xs, carry = example(cell, (2, 3))
-    final, ys = unroll(cell, params, xs, carry)
+    key = key_for_batch(cell)
+    final, ys = unroll(cell, params, xs, carry, key=key)
+    keys = keys_of_examples(key, (2, 3))
     for i, j in np.ndindex(2, 3):
-        carry_ij = jax.tree.map(lambda leaf: leaf[i, j], carry)  # noqa: B023
-        final_ij, ys_ij = unroll(cell, params, xs[:, i, j], carry_ij)
-        close(jax.tree.map(lambda leaf: leaf[i, j], final), final_ij)  # noqa: B023
+        one = at(carry, i, j)
+        final_ij, ys_ij = unroll(cell, params, xs[:, i, j], one, key=keys[i, j])
+        close(at(final, i, j), final_ij)
         close(ys[:, i, j], ys_ij)
 
 
 @every_cell
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):
+    """Four examples: all of VALID and RESETS, the two alone, and no valid step at all."""
+    params, xs, carry = example(cell, (4,), steps=len(VALID))
+    every, none = np.ones_like(VALID), np.zeros_like(VALID)
+    mask = np.stack([VALID, VALID, every, none], axis=1)
+    resets = np.stack([RESETS, none, RESETS, RESETS], axis=1)
+    key = key_for_batch(cell)
+    arguments = cell, params, poisoned(xs, mask), carry
+    options = {"mask": mask, "resets": resets, "reverse": reverse, "key": key}
+    final, ys = unroll(*arguments, **options)
+    carries = trajectory(*arguments, **options)
+    for b, own in enumerate(keys_of_examples(key, (4,))):
+        streams = {"valid": mask[:, b], "resets": resets[:, b]}
+        expected = loop(cell, params, xs[:, b], at(carry, b), reverse, own, **streams)
+        close((at(final, b), at(carries, slice(None), b), ys[:, b]), expected)
+
+
+@every_cell
+def test_lengths_are_the_mask_of_the_first_steps(cell):
+    params, xs, carry = example(cell, (4,))
+    lengths = np.array([3, 0, 2, 1])
+    mask = np.arange(T)[:, None] < lengths
+    for reverse in (False, True):
+        expected = unroll(cell, params, xs, carry, mask=mask, reverse=reverse)
+        close(unroll(cell, params, xs, carry, lengths=lengths, reverse=reverse), expected)
+        close(at(expected[0], 1), at(carry, 1))
+
+
+@every_cell
 def test_jit_equals_eager(cell):
-    params, xs, carry = example(cell)
-    compiled = jax.jit(unroll)(cell, params, xs, carry)
+    params, xs, carry = example(cell, steps=len(VALID))
+    key = noise_key(cell)
+
+    def run(params, xs, carry, mask, resets):
+        return unroll(cell, params, xs, carry, mask=mask, resets=resets, key=key)
+
+    compiled = jax.jit(run)(params, xs, carry, VALID, RESETS)
     with jax.disable_jit():
-        close(compiled, unroll(cell, params, xs, carry))
+        close(compiled, run(params, xs, carry, VALID, RESETS))
 
 
 @every_cell
@@ -119,25 +205,40 @@ def test_pickle_and_repr_round_trip(cell):
 def test_the_carry_keeps_structure_shape_and_dtype(cell):
     params, xs, _ = example(cell, (2,))
     expected = jaxrnn.batched_carry(cell, params, (2,))
-    final, _ = unroll(cell, params, xs)
+    lengths, resets = jnp.array([1, T]), jnp.ones((T, 2), bool)
+    final, _ = unroll(cell, params, xs, lengths=lengths, resets=resets)
     chex.assert_trees_all_equal_shapes_and_dtypes(final, expected)
-    first = cell.initial_carry(params)
-    stepped, _ = cell(params, first, xs[0, 0])
-    chex.assert_trees_all_equal_shapes_and_dtypes(stepped, first)
+    if steps(cell):
+        first = cell.initial_carry(params)
+        stepped, _ = cell(params, first, xs[0, 0])
+        chex.assert_trees_all_equal_shapes_and_dtypes(stepped, first)
 
 
 # Gradients. The loop's Jacobians do not commute, so that a product in the wrong order
 # cannot pass.
 
+every_way = pytest.mark.parametrize(
+    ("reverse", "masked"),
+    [
+        pytest.param(False, False, id="forwards"),
+        pytest.param(True, True, id="backwards_masked"),
+        pytest.param(True, False, id="backwards", marks=pytest.mark.slow),
+        pytest.param(False, True, id="forwards_masked", marks=pytest.mark.slow),
+    ],
+)
 
-def losses(cell, reverse=False):
+
+def losses(cell, reverse=False, masked=False, key=None):
     """The same scalar from `unroll` and from the loop, differentiable in everything."""
+    ours = {"mask": VALID, "resets": RESETS} if masked else {}
+    theirs = {"valid": VALID, "resets": RESETS} if masked else {}
 
     def unrolled(params, xs, carry):
-        return weighted(unroll(cell, params, xs, carry, reverse=reverse))
+        run = unroll(cell, params, xs, carry, reverse=reverse, key=key, **ours)
+        return weighted(run)
 
     def looped(params, xs, carry):
-        final, _, ys = loop(cell, params, xs, carry, reverse)
+        final, _, ys = loop(cell, params, xs, carry, reverse, key, **theirs)
         return weighted((final, ys))
 
     return unrolled, looped
@@ -148,13 +249,15 @@ def differentiable(cell, xs):
 
 
 @every_cell
-@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
-def test_gradients_equal_those_of_the_loop(cell, reverse):
-    params, xs, carry = example(cell)
-    unrolled, looped = losses(cell, reverse)
+@every_way
+def test_gradients_equal_those_of_the_loop(cell, reverse, masked):
+    params, xs, carry = example(cell, steps=len(VALID) if masked else T)
+    unrolled, looped = losses(cell, reverse, masked, noise_key(cell))
     arguments = differentiable(cell, xs)
     close(
-        jax.grad(unrolled, arguments)(params, xs, carry),
+        jax.grad(unrolled, arguments)(
+            params, poisoned(xs, VALID) if masked else xs, carry
+        ),
         jax.grad(looped, arguments)(params, xs, carry),
     )
 
@@ -162,7 +265,7 @@ def test_gradients_equal_those_of_the_loop(cell, reverse):
 @every_cell
 def test_forward_mode_equals_that_of_the_loop(cell):
     params, xs, carry = example(cell)
-    unrolled, looped = losses(cell)
+    unrolled, looped = losses(cell, key=noise_key(cell))
     tangents = params_of(cell, seed=20), carry_of(cell, params, seed=21)
 
     def tangent(loss):
@@ -197,54 +300,49 @@ def test_vmap_over_parameters_equals_a_loop_over_them(cell):
     _, xs, carry = example(cell)
     each = [params_of(cell, seed) for seed in (0, 30)]
     both = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    unrolled, looped = losses(cell)
-    gradients = jax.vmap(jax.grad(unrolled), in_axes=(0, None, None))(both, xs, carry)
+    unrolled, _ = losses(cell)
+    gradient = jax.grad(unrolled)
+    gradients = jax.vmap(gradient, in_axes=(0, None, None))(both, xs, carry)
     for index, params in enumerate(each):
-        expected = jax.grad(looped)(params, xs, carry)
-        close(jax.tree.map(lambda leaf: leaf[index], gradients), expected)  # noqa: B023
+        close(at(gradients, index), gradient(params, xs, carry))
 
 
 @every_cell
 def test_per_example_gradients_equal_a_loop_over_examples(cell):
     params, xs, carry = example(cell, (2,))
-    unrolled, looped = losses(cell)
-    gradients = jax.vmap(jax.grad(unrolled), in_axes=(None, 1, 0))(params, xs, carry)
+    unrolled, _ = losses(cell)
+    gradient = jax.grad(unrolled)
+    gradients = jax.vmap(gradient, in_axes=(None, 1, 0))(params, xs, carry)
     for index in range(2):
-        one = jax.tree.map(lambda leaf: leaf[index], carry)  # noqa: B023
-        expected = jax.grad(looped)(params, xs[:, index], one)
-        close(jax.tree.map(lambda leaf: leaf[index], gradients), expected)  # noqa: B023
-
-
-def perturbed_loop(cell, params, xs, carry, epsilon, reverse):
-    """Outputs of a loop that adds epsilon_t between each layer's step and its output."""
-    if isinstance(cell, Stack):
-        for layer in zip(cell.cells, params, carry, epsilon, strict=True):
-            inner, p, c, e = layer
-            xs = perturbed_loop(inner, p, xs, c, e, reverse)
-        return xs
-    ys = {}
-    for t in reversed(range(len(xs))) if reverse else range(len(xs)):
-        drive = cell.project(params, xs[t])
-        carry = cell.step(params, carry, drive)
-        carry = jax.tree.map(lambda leaf, e: leaf + e[t], carry, epsilon)  # noqa: B023
-        ys[t] = cell.output(params, carry, drive)
-    return jnp.stack([ys[t] for t in range(len(xs))])
+        close(at(gradients, index), gradient(params, xs[:, index], at(carry, index)))
 
 
 @every_cell
-@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
-def test_carry_gradients_equal_those_of_a_loop(cell, reverse):
-    params, xs, carry = example(cell)
+@every_way
+def test_carry_gradients_equal_those_of_a_loop(cell, reverse, masked):
+    params, xs, carry = example(cell, steps=len(VALID) if masked else T)
+    ours = {"mask": VALID, "resets": RESETS} if masked else {}
+    theirs = {"valid": VALID, "resets": RESETS} if masked else {}
     zeros = jax.tree.map(
-        lambda leaf: jnp.zeros((T, *leaf.shape)), cell.initial_carry(params)
+        lambda leaf: jnp.zeros((len(xs), *leaf.shape)), cell.initial_carry(params)
     )
-    expected = jax.grad(
-        lambda e: weighted(perturbed_loop(cell, params, xs, carry, e, reverse) ** 2)
-    )(zeros)
-    arguments = (lambda ys: weighted(ys**2), cell, params, xs, carry)
-    close(carry_gradients(*arguments, reverse=reverse), expected)
-    norms = jax.tree.map(lambda leaf: np.linalg.norm(leaf, axis=-1), expected)
-    close(gradient_norms(*arguments, reverse=reverse), norms)
+
+    def loss(epsilon):
+        _, _, ys = loop(cell, params, xs, carry, reverse, epsilon=epsilon, **theirs)
+        return weighted(ys**2)
+
+    expected = jax.grad(loss)(zeros)
+    arguments = (
+        lambda ys: weighted(ys**2),
+        cell,
+        params,
+        poisoned(xs, VALID) if masked else xs,
+        carry,
+    )
+    close(carry_gradients(*arguments, reverse=reverse, **ours), expected)
+    if not masked:
+        norms = jax.tree.map(lambda leaf: np.linalg.norm(leaf, axis=-1), expected)
+        close(gradient_norms(*arguments, reverse=reverse), norms)
 
 
 @every_cell

@@ -1,9 +1,30 @@
 """THE table of every cell and combinator; test_laws.py runs each law over all of it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
-from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, Stack, initializers
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Cell,
+    Dense,
+    DenseSkip,
+    Dropout,
+    Elman,
+    Embedding,
+    LearnedCarry,
+    LSTMCarry,
+    Residual,
+    Stack,
+    VariationalDropout,
+    WeightDrop,
+    Wrapper,
+    Zoneout,
+    initializers,
+)
 
 ZOO = {
     "elman": Elman(3, 5),
@@ -12,16 +33,54 @@ ZOO = {
     ),
     "elman_linear_no_bias": Elman(3, 4, activation="identity", use_bias=False),
     "lstm": LSTM(3, 5),
-    "lstm_no_bias": LSTM(3, 4, use_bias=False),
     "gru": GRU(3, 5),
     "gru_no_bias": GRU(3, 4, use_bias=False),
-    "gru_reset_before": GRU(3, 5, reset_after=False),
+    "gru_reset_before": GRU(3, 5, reset_after=False, recurrent_dropout=0.4),
     "dense": Dense(3, 4),
     "embedding": Embedding(vocabulary=7, features=3),
     "stack_mixed": Stack((LSTM(3, 4), GRU(4, 5))),
     "stack_nested": Stack((Stack((Elman(3, 4), Elman(4, 4))), Dense(4, 3))),
     "stack_language_model": Stack((Embedding(7, 3), Elman(3, 5), Dense(5, 7))),
+    "dropouts": Stack(
+        (Dropout(0.4), LSTM(3, 4, recurrent_dropout=0.4), VariationalDropout(0.4))
+    ),
+    "weight_drop": WeightDrop(GRU(3, 4), 0.4),
+    "zoneout": Zoneout(LSTM(3, 4), LSTMCarry(h=0.3, c=0.5)),
+    "residual": Residual(Zoneout(Elman(3, 3), 0.4)),
+    "dense_skip": DenseSkip((GRU(3, 2), Elman(5, 4))),
+    "learned_carry": LearnedCarry(LSTM(3, 4)),
+    "wrapper": Wrapper(Elman(3, 4)),
+    "bidirectional": Bidirectional(LSTM(3, 4), GRU(3, 2)),
+    "residual_bidirectional": Stack(
+        (Residual(Bidirectional(GRU(3, 2), LearnedCarry(Elman(3, 1)))), Elman(3, 4))
+    ),
 }
+
+
+def within(cell):
+    """The cell and every cell inside it."""
+    yield cell
+    for field in dataclasses.fields(cell):
+        value = getattr(cell, field.name)
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, Cell):
+                yield from within(inner)
+
+
+def types_within(cell):
+    return {type(inner) for inner in within(cell)}
+
+
+def steps(cell):
+    """Whether the cell can take a single step."""
+    return Bidirectional not in types_within(cell)
+
+
+def noise_key(cell):
+    """A key for a cell that draws noise, and None for one that does not."""
+    noisy = {Dropout, VariationalDropout, WeightDrop, Zoneout} & types_within(cell)
+    dropout = any(getattr(inner, "recurrent_dropout", 0) for inner in within(cell))
+    return jax.random.key(7) if noisy or dropout else None
 
 
 def params_of(cell, seed=0):
@@ -58,15 +117,94 @@ def carry_of(cell, params, batch_shape=(), seed=3):
     )
 
 
-def loop(cell, params, xs, carry, reverse=False):
-    """The obvious Python loop over the steps of one example: (carries, ys) in order."""
-    steps = range(len(xs))
+def loop(cell, params, xs, carry, reverse=False, key=None, **options):
+    """The obvious Python loop over the steps of one example: (carry, carries, ys).
+
+    Carries and outputs are in input order.
+
+    Args:
+        options: `valid`, `resets`: a boolean for each step. `initial`: what a reset
+            returns to, if not the initial carry. `epsilon`: a trajectory to be added
+            between step and output, layer by layer.
+    """
+    if "epsilon" in options or not steps(cell):
+        parts = _apart(cell, params, xs, carry, reverse, options)
+        if parts is not None:
+            return parts
+    initial = options.get("initial", cell.initial_carry(params))
+    valid, resets = options.get("valid"), options.get("resets")
+    T, pending = len(xs), False
     carries, ys = {}, {}
-    for t in reversed(steps) if reverse else steps:
-        carry, ys[t] = cell(params, carry, xs[t])
+    for t in reversed(range(T)) if reverse else range(T):
+        boundary = t + 1 if reverse else t  # the step whose reset has just been passed
+        if resets is not None and boundary < T and resets[boundary]:
+            pending = True
+        epsilon = jax.tree.map(lambda leaf: leaf[t], options.get("epsilon"))  # noqa: B023
+        if valid is None or valid[t]:
+            if pending:
+                carry, pending = initial, False
+            if epsilon is None:
+                carry, ys[t] = cell(params, carry, xs[t], key, t)
+            else:
+                prepared = cell.prepare(params)
+                drive = cell.project(prepared, xs[t])
+                carry = plus(cell.step(prepared, carry, drive), epsilon)
+                ys[t] = cell.output(prepared, carry, drive)
+        else:
+            y = jax.eval_shape(cell, params, carry, xs[t], key)[1]
+            carry, ys[t] = plus(carry, epsilon), jnp.zeros(y.shape, y.dtype)
         carries[t] = carry
 
     def in_order(values):
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(values.get, steps))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(values.get, range(T)))
 
     return carry, in_order(carries), in_order(ys)
+
+
+def plus(carry, epsilon):
+    return carry if epsilon is None else jax.tree.map(jnp.add, carry, epsilon)
+
+
+def _apart(cell, params, xs, carry, reverse, options):
+    """`loop` of a combinator, from the loops of its parts; None for any other cell."""
+    initial = options.get("initial", cell.initial_carry(params))
+    valid = options.get("valid")
+
+    def part(index, inner, inputs, reverse=reverse):
+        own = options | {"initial": initial[index]}
+        if "epsilon" in options:
+            own["epsilon"] = options["epsilon"][index]
+        return loop(inner, params[index], inputs, carry[index], reverse, **own)
+
+    if isinstance(cell, LearnedCarry | WeightDrop | Residual):
+        inner = params["cell"] if isinstance(cell, LearnedCarry) else params
+        own = options | {"initial": initial}
+        final, carries, ys = loop(cell.cell, inner, xs, carry, reverse, **own)
+        if isinstance(cell, Residual):
+            ys = zeros_where_masked(xs + ys, valid)
+        return final, carries, ys
+    if isinstance(cell, Bidirectional):
+        forward = part(0, cell.forward, xs)
+        backward = part(1, cell.backward, xs, not reverse)
+        final, carries, ys = zip(forward, backward, strict=True)
+        merged = jnp.stack([cell.merge(f, b) for f, b in zip(*ys, strict=True)])
+        return final, carries, zeros_where_masked(merged, valid)
+    if isinstance(cell, Stack | DenseSkip):
+        outcomes, inputs = [], xs
+        for index, inner in enumerate(cell.cells):
+            outcomes.append(part(index, inner, inputs))
+            inputs = outcomes[-1][2]
+            if isinstance(cell, DenseSkip):
+                inputs = jnp.concatenate([xs, inputs], axis=-1)
+        final, carries, ys = zip(*outcomes, strict=True)
+        shown = jnp.concatenate(ys, -1) if isinstance(cell, DenseSkip) else ys[-1]
+        return final, carries, shown
+    return None
+
+
+def zeros_where_masked(ys, valid):
+    if valid is None:
+        return ys
+    return jnp.stack(
+        [y if v else jnp.zeros_like(y) for y, v in zip(ys, valid, strict=True)]
+    )

@@ -102,7 +102,7 @@ class Bidirectional(Cell[tuple, tuple, Any]):
 
     def _refuse(self) -> NoReturn:
         raise TypeError(
-            f"{self} cannot take a single step, since its backward cell starts at the "
-            "end of the sequence: run whole sequences with unroll, and around it use only "
+            f"{self} cannot take a single step, since its backward cell starts at the end "
+            "of a sequence: run whole sequences with unroll, and around it use only "
             "combinators that define `sequence`, such as Stack and Residual"
         )

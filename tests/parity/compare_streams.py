@@ -1,0 +1,101 @@
+"""`compare.assert_parity` for lengths, masks and resets, all of one compiled program."""
+
+import functools
+
+import compare
+import jax
+import numpy as np
+from compare import random_like
+from zoo import inputs_of
+
+from jaxrnn import LSTMCarry, batched_carry, unroll
+
+STEPS, BATCH = 7, 4
+# All as long as the arrays; ties, and none so long; sorted; unsorted, with single steps.
+LENGTHS = {
+    "full": (7, 7, 7, 7),
+    "ties": (5, 3, 5, 3),
+    "decreasing": (7, 5, 4, 2),
+    "unsorted": (1, 6, 1, 3),
+}
+
+
+def is_state(node):
+    """The carry of an LSTM is one, and so is a bare array."""
+    return isinstance(node, LSTMCarry)
+
+
+def map_lstm_states(function, carry, *rest):
+    """`function` of the LSTMs' states in `carry`; other states are those of the last."""
+
+    def of_state(*states):
+        return function(*states) if is_state(states[0]) else states[-1]
+
+    return jax.tree.map(of_state, carry, *rest, is_leaf=is_state)
+
+
+def valid_steps(lengths):
+    """The mask of `lengths`, `(STEPS, BATCH)`."""
+    return np.arange(STEPS)[:, None] < np.asarray(lengths)
+
+
+@functools.partial(jax.jit, static_argnames="run")
+def evaluate(run, weights, xs, carry, loss_weights, streams):
+    """`compare.evaluate` of `run(weights, xs, carry, **streams)`."""
+    run = functools.partial(run, **streams)
+    return compare.evaluate.__wrapped__(run, weights, xs, carry, loss_weights)
+
+
+class Comparison:
+    """A cell of ours and a peer. One value is compiled once for all streams.
+
+    Args:
+        cell: ours.
+        to_params: our params as a differentiable function of the peer's weights.
+        weights: the peer's weights, a pytree.
+        run: the peer, `run(weights, xs, carry, **streams)` with our `(carry, ys)`.
+        evaluate_peer: what differentiates `run`, for a peer that JAX cannot.
+        reverse: ours runs backwards.
+    """
+
+    def __init__(
+        self, cell, to_params, weights, run, evaluate_peer=evaluate, reverse=False
+    ):
+        def ours(weights, xs, carry, **streams):
+            params = to_params(weights)
+            return unroll(cell, params, xs, carry, reverse=reverse, **streams)
+
+        self.ours, self.run, self.evaluate_peer = ours, run, evaluate_peer
+        self.weights = weights
+        self.xs = inputs_of(cell, (STEPS, BATCH))
+        start = batched_carry(cell, to_params(weights), (BATCH,))
+        self.carry = random_like(start, seed=1)
+
+    def assert_parity(self, xs=None, peer_streams=None, **streams):
+        """Compare final carries, outputs and the gradients of a loss of all of them.
+
+        Args:
+            xs: inputs in place of random ones.
+            peer_streams: the peer's streams, if they are not ours.
+            streams: ours, as `unroll` takes them.
+
+        Returns:
+            Our `(outcome, gradients)`, as `evaluate` gives them: the gradients are those
+            in the peer's weights, in the inputs and in the carry that is given.
+        """
+        arguments = self.weights, self.xs if xs is None else xs, self.carry
+        outcome = jax.eval_shape(functools.partial(self.ours, **streams), *arguments)
+        arguments = *arguments, random_like(outcome, seed=2)
+        ours = evaluate(self.ours, *arguments, streams)
+        theirs = self.evaluate_peer(self.run, *arguments, peer_streams or streams)
+        assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+        for (path, our), their in zip(
+            jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True
+        ):
+            name = jax.tree_util.keystr(path)
+            assert our.dtype == their.dtype == np.float64, name
+            assert np.any(our), f"{name} is zero everywhere: nothing is compared"
+            np.testing.assert_allclose(
+                our, their, rtol=1e-12, atol=1e-12, equal_nan=False, err_msg=name
+            )
+        return ours
