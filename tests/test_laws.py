@@ -53,7 +53,7 @@ def at(tree, *index):
 
 
 def key_for_batch(cell):
-    """As `noise_key`, but None where `prepare` draws: once a call, not once an example."""
+    """As `noise_key`, but None where `prepare` draws, once for all examples."""
     return None if WeightDrop in types_within(cell) else noise_key(cell)
 
 

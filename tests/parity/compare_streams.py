@@ -20,8 +20,7 @@ LENGTHS = {
 }
 
 
-def is_state(node):
-    """The carry of an LSTM is one, and so is a bare array."""
+def is_lstm_state(node):
     return isinstance(node, LSTMCarry)
 
 
@@ -29,14 +28,15 @@ def map_lstm_states(function, carry, *rest):
     """`function` of the LSTMs' states in `carry`; other states are those of the last."""
 
     def of_state(*states):
-        return function(*states) if is_state(states[0]) else states[-1]
+        return function(*states) if is_lstm_state(states[0]) else states[-1]
 
-    return jax.tree.map(of_state, carry, *rest, is_leaf=is_state)
+    return jax.tree.map(of_state, carry, *rest, is_leaf=is_lstm_state)
 
 
-def valid_steps(lengths):
-    """The mask of `lengths`, `(STEPS, BATCH)`."""
-    return np.arange(STEPS)[:, None] < np.asarray(lengths)
+@functools.cache
+def unrolled(cell, reverse):
+    """One function for equal cells, so that `evaluate` compiles them once."""
+    return functools.partial(unroll, cell, reverse=reverse)
 
 
 @functools.partial(jax.jit, static_argnames="run")
@@ -47,7 +47,7 @@ def evaluate(run, weights, xs, carry, loss_weights, streams):
 
 
 class Comparison:
-    """A cell of ours and a peer. One value is compiled once for all streams.
+    """A cell of ours and a peer. To be kept: one is compiled once for all streams.
 
     Args:
         cell: ours.
@@ -61,15 +61,14 @@ class Comparison:
     def __init__(
         self, cell, to_params, weights, run, evaluate_peer=evaluate, reverse=False
     ):
-        def ours(weights, xs, carry, **streams):
-            params = to_params(weights)
-            return unroll(cell, params, xs, carry, reverse=reverse, **streams)
-
-        self.ours, self.run, self.evaluate_peer = ours, run, evaluate_peer
+        self.ours, self.run = unrolled(cell, reverse), run
+        self.evaluate_peer = evaluate_peer
         self.weights = weights
+        self.params, self.pull_back = jax.vjp(to_params, weights)
         self.xs = inputs_of(cell, (STEPS, BATCH))
-        start = batched_carry(cell, to_params(weights), (BATCH,))
-        self.carry = random_like(start, seed=1)
+        self.carry = random_like(batched_carry(cell, self.params, (BATCH,)), seed=1)
+        outcome = jax.eval_shape(self.ours, self.params, self.xs, self.carry)
+        self.loss_weights = random_like(outcome, seed=2)
 
     def assert_parity(self, xs=None, peer_streams=None, **streams):
         """Compare final carries, outputs and the gradients of a loss of all of them.
@@ -83,11 +82,12 @@ class Comparison:
             Our `(outcome, gradients)`, as `evaluate` gives them: the gradients are those
             in the peer's weights, in the inputs and in the carry that is given.
         """
-        arguments = self.weights, self.xs if xs is None else xs, self.carry
-        outcome = jax.eval_shape(functools.partial(self.ours, **streams), *arguments)
-        arguments = *arguments, random_like(outcome, seed=2)
-        ours = evaluate(self.ours, *arguments, streams)
-        theirs = self.evaluate_peer(self.run, *arguments, peer_streams or streams)
+        inputs = self.xs if xs is None else xs, self.carry, self.loss_weights
+        outcome, gradients = evaluate(self.ours, self.params, *inputs, streams)
+        ours = outcome, (*self.pull_back(gradients[0]), *gradients[1:])
+        if peer_streams is None:
+            peer_streams = streams
+        theirs = self.evaluate_peer(self.run, self.weights, *inputs, peer_streams)
         assert jax.tree.structure(ours) == jax.tree.structure(theirs)
         for (path, our), their in zip(
             jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True

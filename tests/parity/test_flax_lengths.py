@@ -23,7 +23,7 @@ from jaxrnn import GRU, LSTM, Bidirectional, LSTMCarry
 
 FLOAT64 = {"dtype": jnp.float64, "param_dtype": jnp.float64}
 LINEN = {
-    "lstm": (nn.LSTMCell, LSTM(3, 5), lstm_params),
+    "lstm": (nn.OptimizedLSTMCell, LSTM(3, 5), lstm_params),
     "gru": (nn.GRUCell, GRU(3, 5), gru_params),
 }
 NNX = {

@@ -46,7 +46,6 @@ DEEP = DenseSkip(
 CORES = {
     "lstm": (lambda: hk.LSTM(5), LSTM(3, 5), lstm_params),
     "gru": (lambda: hk.GRU(5), GRU(3, 5, reset_after=False), gru_params),
-    "skip_connections": (deep_core, DEEP, deep_params),
 }
 
 

@@ -10,7 +10,6 @@ keras computes with them, and has NaN for its gradients where they are NaN.
 """
 
 import functools
-import operator
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from compare import random_like
 from compare_streams import BATCH, STEPS, Comparison
 from test_keras import RECURRENT, built, keras
 
-from jaxrnn import Bidirectional, concatenate
+from jaxrnn import Bidirectional
 
 # Examples in rows, steps in columns.
 MASKS = {
@@ -70,11 +69,11 @@ def comparison(name, reverse):
 
 
 @functools.cache
-def bidirectional(name, merge_mode, merge):
+def bidirectional(name):
     kind, peer_options, cell_type, options, to_params = RECURRENT[name]
     peer_options = {**OPTIONS, **peer_options, "activation": tanh, "dtype": "float64"}
     layer = getattr(keras.layers, kind)(5, **peer_options)
-    layer = keras.layers.Bidirectional(layer, merge_mode=merge_mode, dtype="float64")
+    layer = keras.layers.Bidirectional(layer, dtype="float64")
     with jax.numpy_rank_promotion("allow"):
         layer.build((BATCH, STEPS, 3))
     variables = layer.trainable_variables
@@ -92,7 +91,7 @@ def bidirectional(name, merge_mode, merge):
 
     cell = cell_type(3, 5, **options)
     return Comparison(
-        Bidirectional(cell, cell, merge),
+        Bidirectional(cell, cell),
         both_params,
         random_like([variable.value for variable in variables]),
         peer_run(call),
@@ -111,9 +110,6 @@ def test_masks(name, reverse, rows):
 
 
 @pytest.mark.parametrize("rows", MASKS.values(), ids=MASKS)
-@pytest.mark.parametrize(
-    "merge", [("concat", concatenate), ("sum", operator.add)], ids=["concat", "sum"]
-)
 @pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_bidirectional(name, merge, rows):
-    bidirectional(name, *merge).assert_parity(mask=mask_of(rows))
+def test_bidirectional(name, rows):
+    bidirectional(name).assert_parity(mask=mask_of(rows))
