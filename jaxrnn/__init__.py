@@ -10,6 +10,7 @@ from .cells import Elman as Elman
 from .cells import Embedding as Embedding
 from .cells import LSTMCarry as LSTMCarry
 from .combinators import Bidirectional as Bidirectional
+from .combinators import Combinator as Combinator
 from .combinators import DenseSkip as DenseSkip
 from .combinators import LearnedCarry as LearnedCarry
 from .combinators import Residual as Residual

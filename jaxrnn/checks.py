@@ -36,6 +36,13 @@ def check_cell(call: str, cell: Any) -> None:
             f"{call}: {name} is not a frozen dataclass; declare it as "
             "@jax.tree_util.register_static @dataclass(frozen=True)"
         )
+    own_sequence = type(cell).sequence is not Cell.sequence
+    if own_sequence and type(cell).prepare is Cell.prepare and _holds_cells(cell):
+        raise TypeError(
+            f"{call}: {name} defines sequence but not prepare, so that the cells inside "
+            "it would never be prepared; derive it from jaxrnn.Combinator or "
+            "jaxrnn.Wrapper, which do that"
+        )
     try:
         hash(cell)
     except TypeError as error:
@@ -44,6 +51,17 @@ def check_cell(call: str, cell: Any) -> None:
             "@dataclass(frozen=True) whose fields are numbers, strings, tuples, cells "
             "and module-level functions; arrays belong in its params"
         ) from error
+
+
+def _holds_cells(cell: "Cell") -> bool:
+    from .cell import Cell
+
+    values = (getattr(cell, field.name) for field in dataclasses.fields(cell))  # pyright: ignore
+    return any(isinstance(leaf, Cell) for value in values for leaf in _entries(value))
+
+
+def _entries(value: Any) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -44,9 +44,10 @@ def unroll(
             to 0..T.
         mask: which steps are valid, `(T, *batch)` booleans in any pattern; instead of
             lengths.
-        resets: `(T, *batch)` booleans, True where a new sequence begins: the carry
-            becomes `cell.initial_carry(params)`, never the carry given, before x_t is
-            read. See `resets_from_segments` and `resets_from_done`.
+        resets: `(T, *batch)` booleans, True where a new sequence begins: nothing passes
+            between step t and the one before it. Forwards, the carry becomes
+            `cell.initial_carry(params)`, never the carry given, before x_t is read; in
+            reverse, before x_(t-1) is. See `resets_from_segments`, `resets_from_done`.
         reverse: run from the last step to the first, each example from its own last valid
             step. Outputs stay in input order.
         key: randomness, for cells that have any; None means evaluation.
@@ -64,11 +65,11 @@ def unroll(
     it should be finite and differentiable. An example without valid steps returns the
     carry that it was given.
 
-    A reset lies between a step and the one before it, in both directions. Two valid steps
-    s < t that follow each other share a carry unless there is a reset in s+1..t; the
-    carry given reaches the first valid step t unless there is one in 0..t, and in reverse
-    the last valid step t unless there is one in t+1..T-1. A reset at a masked step
-    therefore acts at the next valid one, and never changes the final carry.
+    A reset lies between a step and the one before it, whatever the direction. Two valid
+    steps s < t that follow each other share a carry unless there is a reset in s+1..t;
+    the carry given reaches the first valid step t unless there is one in 0..t, and in
+    reverse the last valid step t unless there is one in t+1..T-1. A reset at a masked
+    step therefore acts at the next valid one, and never changes the final carry.
 
     Raises:
         TypeError: for a cell that is no frozen value, a step that does not keep the

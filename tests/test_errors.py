@@ -86,6 +86,47 @@ CALLS = {
             r"method is 'scan', expected one like Scan\(\)",
         ),
         ({"reverse": 1}, TypeError, r"reverse is 1, expected True or False"),
+        (
+            {"lengths": [7, 7], "mask": jnp.ones((7, 2), bool)},
+            ValueError,
+            r"lengths and mask are both given, expected one of them",
+        ),
+        (
+            {"lengths": jnp.array([7, 8])},
+            ValueError,
+            r"lengths has the entry 8, expected 0 to 7, the number of steps of xs",
+        ),
+        ({"lengths": [3, -1]}, ValueError, r"lengths has the entry -1, expected 0 to 7"),
+        ({"lengths": 3}, ValueError, r"lengths has shape \(\), expected \(2,\): one for"),
+        (
+            {"lengths": jnp.ones((7, 2), int)},
+            ValueError,
+            r"lengths has shape \(7, 2\), expected \(2,\): one for each example",
+        ),
+        ({"lengths": [1.0, 2.0]}, TypeError, r"lengths has dtype float64, expected int"),
+        ({"lengths": [True, True]}, TypeError, r"lengths has dtype bool, expected int"),
+        ({"lengths": ["a", "b"]}, TypeError, r"lengths has dtype <U1, expected integers"),
+        (
+            {"mask": jnp.ones((7, 2))},
+            TypeError,
+            r"mask has dtype float64, expected booleans: True where a step counts; conv",
+        ),
+        (
+            {"mask": jnp.ones((2, 7), bool)},
+            ValueError,
+            r"mask has shape \(2, 7\), expected \(7, 2\), \(T, \*batch\): time comes",
+        ),
+        ({"mask": jnp.ones(7, bool)}, ValueError, r"mask has shape \(7,\), expected"),
+        (
+            {"resets": jnp.zeros((7, 2), int)},
+            TypeError,
+            r"resets has dtype int64, expected booleans: True where a new sequence",
+        ),
+        (
+            {"resets": jnp.zeros((7, 3), bool)},
+            ValueError,
+            r"resets has shape \(7, 3\), expected \(7, 2\)",
+        ),
         ({"key": 0}, TypeError, r"key is 0, expected jax\.random\.key\(seed\) or None"),
         (
             {"key": jax.random.split(jax.random.key(0))},

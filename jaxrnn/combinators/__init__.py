@@ -1,6 +1,7 @@
 """Cells made of cells."""
 
 from .bidirectional import Bidirectional as Bidirectional
+from .combinator import Combinator as Combinator
 from .layers import DenseSkip as DenseSkip
 from .layers import Stack as Stack
 from .learned_carry import LearnedCarry as LearnedCarry

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 
-from ..cell import Cell, Keys
-from ..checks import check_cell
+from ..cell import Cell
+from .combinator import Combinator
 from .merges import concatenate
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Bidirectional(Cell[tuple, tuple, Any]):
+class Bidirectional(Combinator):
     """A cell that reads a sequence forward and another that reads it backward.
 
         y_t = merge(y_forward_t, y_backward_t)
@@ -51,8 +51,6 @@ class Bidirectional(Cell[tuple, tuple, Any]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_cell("Bidirectional", self.forward)
-        check_cell("Bidirectional", self.backward)
         if not callable(self.merge) or isinstance(self.merge, Cell):
             raise TypeError(
                 f"Bidirectional: merge is {self.merge!r}, expected a function of both "
@@ -65,24 +63,8 @@ class Bidirectional(Cell[tuple, tuple, Any]):
             )
 
     @property
-    def input_shape(self) -> Any:
-        return self.forward.input_shape
-
-    def init(self, key: jax.Array) -> tuple:
-        keys = jax.random.split(key)
-        return self.forward.init(keys[0]), self.backward.init(keys[1])
-
-    def initial_carry(self, params: tuple) -> tuple:
-        forward, backward = params
-        return self.forward.initial_carry(forward), self.backward.initial_carry(backward)
-
-    def prepare(self, params: tuple, key: jax.Array | None = None) -> tuple:
-        keys = (None, None) if key is None else jax.random.split(key)
-        forward, backward = params
-        return (
-            self.forward.prepare(forward, keys[0]),
-            self.backward.prepare(backward, keys[1]),
-        )
+    def cells(self) -> tuple[Cell, Cell]:
+        return self.forward, self.backward
 
     def sequence(self, params: tuple, carry: tuple, xs: Any, run: Any) -> tuple:
         forward, ys = self.forward.sequence(params[0], carry[0], xs, run[0])
@@ -90,19 +72,3 @@ class Bidirectional(Cell[tuple, tuple, Any]):
             params[1], carry[1], xs, run[1].backwards()
         )
         return (forward, backward), run.map(self.merge, ys, ys_backward)
-
-    def project(self, params: tuple, x: Any, keys: Keys | None = None) -> NoReturn:
-        self._refuse()
-
-    def step(self, params: tuple, carry: tuple, drive: Any) -> NoReturn:
-        self._refuse()
-
-    def output(self, params: tuple, carry: tuple, drive: Any) -> NoReturn:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise TypeError(
-            f"{self} cannot take a single step, since its backward cell starts at the end "
-            "of a sequence: run whole sequences with unroll, and around it use only "
-            "combinators that define `sequence`, such as Stack and Residual"
-        )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from ..cell import Cell, Keys, as_input
-from ..checks import check_cell
+from .combinator import Combinator
 from .merges import concatenate
 
 
@@ -19,22 +19,10 @@ class LayersDrive(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Layers(Cell[tuple, tuple, LayersDrive]):
+class _Layers(Combinator):
     """Cells one above the other: what each reads, `feed`, and what is shown, `show`."""
 
     cells: tuple[Cell, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        name = type(self).__name__
-        if not isinstance(self.cells, tuple):
-            raise TypeError(f"{name}: cells is {self.cells!r}, expected a tuple of cells")
-        if not self.cells:
-            raise ValueError(f"{name}: cells is empty, expected at least one cell")
-        for index, cell in enumerate(self.cells):
-            if not isinstance(cell, Cell):
-                raise TypeError(f"{name}: cells[{index}] is {cell!r}, expected a cell")
-            check_cell(name, cell)
 
     def feed(self, x: Any, y: Any) -> Any:
         """The input of a layer: of x, the input of all, and y, the layer below."""
@@ -43,29 +31,6 @@ class _Layers(Cell[tuple, tuple, LayersDrive]):
     def show(self, *ys: Any) -> Any:
         """The output: of the outputs of all layers."""
         raise NotImplementedError
-
-    @property
-    def input_shape(self) -> Any:
-        # Cells that take any shape keep it: what is above them sees the same x.
-        shapes = (cell.input_shape for cell in self.cells)
-        return next((shape for shape in shapes if shape is not ...), ...)
-
-    def init(self, key: jax.Array) -> tuple:
-        keys = jax.random.split(key, len(self.cells))
-        return tuple(
-            cell.init(cell_key) for cell, cell_key in zip(self.cells, keys, strict=True)
-        )
-
-    def initial_carry(self, params: tuple) -> tuple:
-        return tuple(
-            cell.initial_carry(p) for cell, p in zip(self.cells, params, strict=True)
-        )
-
-    def prepare(self, params: tuple, key: jax.Array | None = None) -> tuple:
-        return tuple(
-            cell.prepare(p, None if key is None else jax.random.fold_in(key, index))
-            for index, (cell, p) in enumerate(zip(self.cells, params, strict=True))
-        )
 
     def sequence(self, params: tuple, carry: tuple, xs: Any, run: Any) -> tuple:
         carries, ys = [], []

@@ -1,0 +1,95 @@
+"""What every cell made of several others starts from."""
+
+from typing import Any, NoReturn
+
+import jax
+
+from ..cell import Cell, Keys
+from ..checks import check_cell
+
+
+class Combinator(Cell[tuple, tuple, Any]):
+    """Several cells: the base of those that say what a sequence makes of them.
+
+        params, carry = one entry a cell, in tuples
+
+    A subclass has a field `cells` (or a property of that name) and defines `sequence`,
+    which hands `run[i]` to the cell i: see `Cell.sequence`. Unless it defines `project`,
+    `step` and `output` too, it exists over whole sequences only, and a single step is
+    refused.
+
+    Raises:
+        ValueError: without cells.
+        TypeError: if an entry is no cell; at a single step.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> from dataclasses import dataclass
+        >>> @jax.tree_util.register_static
+        ... @dataclass(frozen=True)
+        ... class Sum(jaxrnn.Combinator):
+        ...     cells: tuple
+        ...     def sequence(self, params, carry, xs, run):
+        ...         carries, total = [], 0
+        ...         for i, cell in enumerate(self.cells):
+        ...             out, ys = cell.sequence(params[i], carry[i], xs, run[i])
+        ...             carries.append(out)
+        ...             total = total + ys
+        ...         return tuple(carries), total
+        >>> cell = Sum((jaxrnn.GRU(3, 5), jaxrnn.LSTM(3, 5)))
+        >>> params = cell.init(jax.random.key(0))
+        >>> (h, (h2, c2)), ys = jaxrnn.unroll(cell, params, jnp.ones((7, 3)))
+        >>> print(h.shape, c2.shape, ys.shape)
+        (5,) (5,) (7, 5)
+    """
+
+    cells: tuple[Cell, ...]  # of the subclass: a field, or a property
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        if not isinstance(self.cells, tuple):
+            raise TypeError(f"{name}: cells is {self.cells!r}, expected a tuple of cells")
+        if not self.cells:
+            raise ValueError(f"{name}: cells is empty, expected at least one cell")
+        for index, cell in enumerate(self.cells):
+            if not isinstance(cell, Cell):
+                raise TypeError(f"{name}: cells[{index}] is {cell!r}, expected a cell")
+            check_cell(name, cell)
+
+    @property
+    def input_shape(self) -> Any:
+        # Cells that take any shape keep it: the others then see an x of the same.
+        shapes = (cell.input_shape for cell in self.cells)
+        return next((shape for shape in shapes if shape is not ...), ...)
+
+    def init(self, key: jax.Array) -> tuple:
+        keys = jax.random.split(key, len(self.cells))
+        pairs = zip(self.cells, keys, strict=True)
+        return tuple(cell.init(cell_key) for cell, cell_key in pairs)
+
+    def initial_carry(self, params: tuple) -> tuple:
+        pairs = zip(self.cells, params, strict=True)
+        return tuple(cell.initial_carry(cell_params) for cell, cell_params in pairs)
+
+    def prepare(self, params: tuple, key: jax.Array | None = None) -> tuple:
+        return tuple(
+            cell.prepare(p, None if key is None else jax.random.fold_in(key, index))
+            for index, (cell, p) in enumerate(zip(self.cells, params, strict=True))
+        )
+
+    def project(self, params: tuple, x: Any, keys: Keys | None = None) -> Any:
+        self._refuse()
+
+    def step(self, params: tuple, carry: tuple, drive: Any) -> Any:
+        self._refuse()
+
+    def output(self, params: tuple, carry: tuple, drive: Any) -> Any:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TypeError(
+            f"{self} cannot take a single step, being defined over whole sequences: run "
+            "it with unroll, and around it use only combinators that define `sequence`, "
+            "such as Stack and Residual"
+        )
