@@ -69,7 +69,8 @@ def unroll(
     steps s < t that follow each other share a carry unless there is a reset in s+1..t;
     the carry given reaches the first valid step t unless there is one in 0..t, and in
     reverse the last valid step t unless there is one in t+1..T-1. A reset at a masked
-    step therefore acts at the next valid one, and never changes the final carry.
+    step therefore acts at the next valid one, and never changes the final carry; with no
+    valid step behind it in this call it is over, so give it to the next call again.
 
     Raises:
         TypeError: for a cell that is no frozen value, a step that does not keep the

@@ -62,7 +62,8 @@ def test_the_forget_gate_starts_at_one_and_nothing_is_added_at_run_time(key):
     np.testing.assert_array_equal(f, 1)
     np.testing.assert_array_equal([i, g, o], 0)
     zeroed = jax.tree.map(jnp.zeros_like, params)
-    gates = cell.gates(zeroed, cell.initial_carry(params), jnp.zeros(4 * H))
+    drive = cell.project(zeroed, jnp.zeros(cell.input_shape))
+    gates = cell.gates(zeroed, cell.initial_carry(params), drive)
     np.testing.assert_array_equal(gates["f"], 0.5)
 
 

@@ -184,7 +184,7 @@ def test_weights_that_are_dropped_get_no_gradient(key):
 def test_zoneout_keeps_units_at_the_rate_of_their_leaf(key):
     rates = LSTMCarry(h=0.1, c=0.6)
     cell = Zoneout(LSTM(3, 50), rates)
-    params, xs = params_of(cell), inputs_of(cell, (40, 10))
+    params, xs = params_of(cell), inputs_of(cell, (30, 10))
     carry = carry_of(cell, params, (10,))
     carries = trajectory(cell, params, xs, carry, key=key)
     for name in ("h", "c"):

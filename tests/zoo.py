@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrnn import (
     GRU,
@@ -83,38 +84,36 @@ def noise_key(cell):
     return jax.random.key(7) if noisy or dropout else None
 
 
+# NumPy draws here: a program compiled for every shape is what would take the time.
+
+
+def random_like(tree, scale, leading, seed):
+    """Random arrays with the shapes of `tree`, behind `leading`, none of them zero."""
+    rng = np.random.default_rng(seed)
+
+    def draw(leaf):
+        return jnp.asarray(scale * rng.normal(size=(*leading, *leaf.shape)))
+
+    return jax.tree.map(draw, tree)
+
+
 def params_of(cell, seed=0):
     """Random parameters, none of them zero, of no symmetry: Jacobians do not commute."""
-    leaves, structure = jax.tree.flatten(cell.init(jax.random.key(seed)))
-    keys = jax.random.split(jax.random.key(seed + 1), len(leaves))
-    return jax.tree.unflatten(
-        structure,
-        [
-            leaf + 0.4 * jax.random.normal(key, leaf.shape, leaf.dtype)
-            for leaf, key in zip(leaves, keys, strict=True)
-        ],
-    )
+    return random_like(jax.eval_shape(cell.init, jax.random.key(0)), 0.5, (), seed)
 
 
 def inputs_of(cell, leading, seed=2):
     """Inputs `(*leading, *input_shape)`: floats, or symbols for an embedding."""
-    key = jax.random.key(seed)
+    rng = np.random.default_rng(seed)
     if cell.input_shape == ():
-        return jax.random.randint(key, leading, 0, 7)
-    return jax.random.normal(key, (*leading, *cell.input_shape))
+        return jnp.asarray(rng.integers(0, 7, leading))
+    return jnp.asarray(rng.normal(size=(*leading, *cell.input_shape)))
 
 
 def carry_of(cell, params, batch_shape=(), seed=3):
     """A random carry, batch axes first."""
-    leaves, structure = jax.tree.flatten(cell.initial_carry(params))
-    keys = jax.random.split(jax.random.key(seed), max(len(leaves), 1))
-    return jax.tree.unflatten(
-        structure,
-        [
-            0.5 * jax.random.normal(key, batch_shape + leaf.shape, leaf.dtype)
-            for leaf, key in zip(leaves, keys, strict=False)
-        ],
-    )
+    carry = jax.eval_shape(cell.initial_carry, params)
+    return random_like(carry, 0.5, batch_shape, seed)
 
 
 def loop(cell, params, xs, carry, reverse=False, key=None, **options):
