@@ -102,7 +102,7 @@ def poisoned(xs, valid):
 
 def weighted(tree, seed=9):
     """A scalar in which every entry of every leaf has a weight of its own."""
-    weights = random_like(tree, 1.0, (), seed)
+    weights = random_like(tree, seed)
     return sum(jax.tree.leaves(jax.tree.map(jnp.vdot, tree, weights)))
 
 

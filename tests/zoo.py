@@ -87,19 +87,19 @@ def noise_key(cell):
 # NumPy draws here: a program compiled for every shape is what would take the time.
 
 
-def random_like(tree, scale, leading, seed):
-    """Random arrays with the shapes of `tree`, behind `leading`, none of them zero."""
+def random_like(tree, seed=0, leading=()):
+    """Random arrays in float64, none of them zero, with the shapes of `tree`."""
     rng = np.random.default_rng(seed)
 
     def draw(leaf):
-        return jnp.asarray(scale * rng.normal(size=(*leading, *leaf.shape)))
+        return jnp.asarray(rng.normal(0, 0.5, (*leading, *leaf.shape)))
 
     return jax.tree.map(draw, tree)
 
 
 def params_of(cell, seed=0):
     """Random parameters, none of them zero, of no symmetry: Jacobians do not commute."""
-    return random_like(jax.eval_shape(cell.init, jax.random.key(0)), 0.5, (), seed)
+    return random_like(jax.eval_shape(cell.init, jax.random.key(0)), seed)
 
 
 def inputs_of(cell, leading, seed=2):
@@ -112,8 +112,7 @@ def inputs_of(cell, leading, seed=2):
 
 def carry_of(cell, params, batch_shape=(), seed=3):
     """A random carry, batch axes first."""
-    carry = jax.eval_shape(cell.initial_carry, params)
-    return random_like(carry, 0.5, batch_shape, seed)
+    return random_like(jax.eval_shape(cell.initial_carry, params), seed, batch_shape)
 
 
 def loop(cell, params, xs, carry, reverse=False, key=None, **options):

@@ -5,17 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from zoo import inputs_of
+from zoo import inputs_of, random_like
 
 from jaxrnn import batched_carry, unroll
 
 STEPS, BATCH = 7, 3
-
-
-def random_like(tree, seed=0):
-    """Random arrays in float64, none of them zero, of the shapes in `tree`."""
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.5, leaf.shape)), tree)
 
 
 @functools.cache

@@ -5,8 +5,7 @@ import functools
 import compare
 import jax
 import numpy as np
-from compare import random_like
-from zoo import inputs_of
+from zoo import inputs_of, random_like
 
 from jaxrnn import LSTMCarry, batched_carry, unroll
 

@@ -7,8 +7,9 @@ Its cells take one example at a time and come without a loop.
 
 import jax
 import pytest
-from compare import assert_parity, random_like
+from compare import assert_parity
 from peer import peer
+from zoo import random_like
 
 from jaxrnn import GRU, LSTM, Dense, Embedding, LSTMCarry
 

@@ -8,8 +8,9 @@ the input side in the GRU and the simple cell. The GRU has none inside the reset
 import jax
 import jax.numpy as jnp
 import pytest
-from compare import assert_parity, random_like
+from compare import assert_parity
 from peer import peer
+from zoo import random_like
 
 from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, LSTMCarry
 

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compare import random_like
 from compare_streams import BATCH, STEPS, Comparison
 from test_keras import RECURRENT, built, keras
+from zoo import random_like
 
 from jaxrnn import Bidirectional
 

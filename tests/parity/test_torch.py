@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compare import assert_parity, random_like
+from compare import assert_parity
 from peer import peer
+from zoo import random_like
 
 from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, LSTMCarry, Stack
 

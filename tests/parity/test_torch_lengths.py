@@ -9,6 +9,7 @@ length of 0.
 """
 
 import functools
+import itertools
 
 import jax
 import numpy as np
@@ -86,6 +87,17 @@ def comparison(name, layers, directions):
 @pytest.mark.parametrize("name", ["rnn_tanh", "lstm", "gru"])
 def test_packed_sequences(name, layers, directions, lengths):
     comparison(name, layers, directions).assert_parity(lengths=np.array(lengths))
+
+
+@pytest.mark.slow
+def test_every_order_of_lengths_with_and_without_ties():
+    """Shorter, longer or as long: the 75 ways in which four lengths can be ordered."""
+    ranks = itertools.product(range(4), repeat=4)
+    orders = [order for order in ranks if set(order) == set(range(max(order) + 1))]
+    assert len(orders) == 75
+    for order in orders:
+        lengths = np.array([1, 3, 6, 7])[list(order)]
+        comparison("lstm", 2, BOTH_WAYS).assert_parity(lengths=lengths)
 
 
 @pytest.mark.parametrize("directions", [ONE_WAY, BOTH_WAYS], ids=["one", "both"])
