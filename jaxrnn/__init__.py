@@ -2,7 +2,6 @@
 
 from . import initializers as initializers
 from .cell import Cell as Cell
-from .cell import Keys as Keys
 from .cells import GRU as GRU
 from .cells import LSTM as LSTM
 from .cells import Dense as Dense
@@ -19,6 +18,7 @@ from .combinators import Wrapper as Wrapper
 from .combinators import concatenate as concatenate
 from .gradients import carry_gradients as carry_gradients
 from .gradients import gradient_norms as gradient_norms
+from .keys import Keys as Keys
 from .methods import Scan as Scan
 from .noise import Dropout as Dropout
 from .noise import VariationalDropout as VariationalDropout

@@ -6,13 +6,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .cell import Cell, Keys
+from .cells.memoryless import Memoryless
 from .checks import check_rate, structure
 from .combinators import Wrapper
+from .keys import Keys
 
 
 @dataclass(frozen=True)
-class _ElementDropout(Cell[tuple[()], tuple[()], Any]):
+class _ElementDropout(Memoryless[tuple[()]]):
     """A cell without memory or parameters that hides a part of x."""
 
     rate: float
@@ -26,9 +27,6 @@ class _ElementDropout(Cell[tuple[()], tuple[()], Any]):
         return ...
 
     def init(self, key: jax.Array) -> tuple[()]:
-        return ()
-
-    def initial_carry(self, params: tuple[()]) -> tuple[()]:
         return ()
 
     def _mask_key(self, keys: Keys) -> jax.Array:
@@ -54,12 +52,6 @@ class _ElementDropout(Cell[tuple[()], tuple[()], Any]):
             for key, leaf in zip(mask_keys, leaves, strict=True)
         ]
         return jax.tree.unflatten(treedef, dropped)
-
-    def step(self, params: tuple[()], carry: tuple[()], drive: Any) -> tuple[()]:
-        return carry
-
-    def output(self, params: tuple[()], carry: tuple[()], drive: Any) -> Any:
-        return drive
 
 
 @jax.tree_util.register_static

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .cell import Keys
 from .combinators import Wrapper
+from .keys import Keys
 
 
 @jax.tree_util.register_static

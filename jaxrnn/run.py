@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from . import checks
-from .cell import Cell, Keys, as_input, keys_in_time, prepare_key, typed_key
+from .cell import Cell, as_input
+from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .probes import Gated, Observed, Perturbed
 from .streams import Streams, check_streams, valid_steps, zeroed
 

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .cell import Cell, Keys
+from .cell import Cell
 from .checks import check_rate, structure
 from .combinators import Wrapper
+from .keys import Keys
 
 
 @jax.tree_util.register_static

@@ -21,7 +21,7 @@ from jaxrnn import (
     trajectory,
     unroll,
 )
-from jaxrnn.cell import prepare_key
+from jaxrnn.keys import prepare_key
 
 NOISY = {name: cell for name, cell in ZOO.items() if noise_key(cell) is not None}
 every_noisy_cell = pytest.mark.parametrize("cell", NOISY.values(), ids=NOISY.keys())

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..cell import Cell, Keys
+from ..cell import Cell
 from ..initializers import Initializer
+from ..keys import Keys
 
 
 def check_sizes(cell: Cell, **sizes: Any) -> None:

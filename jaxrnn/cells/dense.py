@@ -6,15 +6,16 @@ from typing import Any
 import jax
 
 from .. import initializers
-from ..cell import Cell, Keys
+from ..keys import Keys
 from .affine import affine, check_sizes, draw
+from .memoryless import Memoryless
 
 GATES = ("y",)
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Dense(Cell[dict[str, jax.Array], tuple[()], jax.Array]):
+class Dense(Memoryless[dict[str, jax.Array]]):
     """A cell without memory: the same affine map at every step.
 
         y = x W + b
@@ -58,20 +59,7 @@ class Dense(Cell[dict[str, jax.Array], tuple[()], jax.Array]):
             params["bias"] = draw(self, "bias_init", bias_key, (O,), GATES)
         return params
 
-    def initial_carry(self, params: dict[str, jax.Array]) -> tuple[()]:
-        return ()
-
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
     ) -> jax.Array:
         return affine(self, params, x)
-
-    def step(
-        self, params: dict[str, jax.Array], carry: tuple[()], drive: jax.Array
-    ) -> tuple[()]:
-        return carry
-
-    def output(
-        self, params: dict[str, jax.Array], carry: tuple[()], drive: jax.Array
-    ) -> jax.Array:
-        return drive

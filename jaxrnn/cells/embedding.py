@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from .. import initializers
-from ..cell import Cell, Keys
+from ..keys import Keys
 from .affine import check_sizes, draw
+from .memoryless import Memoryless
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
-class Embedding(Cell[dict[str, jax.Array], tuple[()], jax.Array]):
+class Embedding(Memoryless[dict[str, jax.Array]]):
     """A cell without memory for integer inputs: row x of a matrix, at every step.
 
         y = E[x]
@@ -56,9 +57,6 @@ class Embedding(Cell[dict[str, jax.Array], tuple[()], jax.Array]):
         shape = (self.vocabulary, self.features)
         return {"embedding": draw(self, "embedding_init", key, shape, ("y",))}
 
-    def initial_carry(self, params: dict[str, jax.Array]) -> tuple[()]:
-        return ()
-
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
     ) -> jax.Array:
@@ -74,13 +72,3 @@ class Embedding(Cell[dict[str, jax.Array], tuple[()], jax.Array]):
             )
         row = params["embedding"].at[x]
         return row.get(mode="fill", wrap_negative_indices=False)
-
-    def step(
-        self, params: dict[str, jax.Array], carry: tuple[()], drive: jax.Array
-    ) -> tuple[()]:
-        return carry
-
-    def output(
-        self, params: dict[str, jax.Array], carry: tuple[()], drive: jax.Array
-    ) -> jax.Array:
-        return drive

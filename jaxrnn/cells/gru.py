@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from .. import initializers
-from ..cell import Cell, Keys
+from ..cell import Cell
 from ..checks import check_rate
+from ..keys import Keys
 from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
 
 GATES = ("r", "z", "n")

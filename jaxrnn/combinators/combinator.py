@@ -4,8 +4,9 @@ from typing import Any, NoReturn
 
 import jax
 
-from ..cell import Cell, Keys
+from ..cell import Cell
 from ..checks import check_cell
+from ..keys import Keys
 
 
 class Combinator(Cell[tuple, tuple, Any]):

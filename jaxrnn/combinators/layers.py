@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from ..cell import Cell, Keys, as_input
+from ..cell import Cell, as_input
+from ..keys import Keys
 from .combinator import Combinator
 from .merges import concatenate
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from ..cell import Keys
+from ..keys import Keys
 from .wrapper import Wrapper
 
 

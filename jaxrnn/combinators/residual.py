@@ -6,8 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..cell import Keys, as_input
+from ..cell import as_input
 from ..checks import shapes
+from ..keys import Keys
 from .wrapper import Wrapper
 
 

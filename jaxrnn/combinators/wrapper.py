@@ -5,8 +5,9 @@ from typing import Any
 
 import jax
 
-from ..cell import Cell, Keys
+from ..cell import Cell
 from ..checks import check_cell
+from ..keys import Keys
 
 
 @jax.tree_util.register_static

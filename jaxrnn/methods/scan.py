@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from ..cell import Cell, Keys
+from ..cell import Cell
+from ..keys import Keys
 
 
 @jax.tree_util.register_static
