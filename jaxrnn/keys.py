@@ -39,7 +39,8 @@ def keys_in_time(key: jax.Array, steps: jax.Array, batch_shape: tuple[int, ...])
     """Keys for every example, `(*batch)`, and for its steps, `(*steps, *batch)`.
 
     Example b of a batch has the keys that it would have alone under the key
-    `jax.random.split(key, batch_shape)[b]`.
+    `jax.random.split(key, batch_shape)[b]`, as far as the key's kind draws the same under
+    `jax.vmap` (JAX's default, threefry, does; rbg does not).
     """
     if batch_shape:
         key = jax.random.split(key, batch_shape)

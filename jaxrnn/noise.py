@@ -42,7 +42,8 @@ class _ElementDropout(Memoryless[tuple[()]]):
                 )
         if keys is None or self.rate == 0:
             return x
-        mask_keys = jax.random.split(self._mask_key(keys), len(leaves))
+        key, count = self._mask_key(keys), len(leaves)
+        mask_keys = jax.random.split(key, count) if count > 1 else [key]
         dropped = [
             jnp.where(
                 jax.random.bernoulli(key, 1 - self.rate, leaf.shape),
@@ -178,3 +179,6 @@ class WeightDrop(Wrapper):
 
     def sequence(self, params: Any, carry: Any, xs: Any, run: Any) -> tuple:
         return self.cell.sequence(params, carry, xs, run)
+
+    def step(self, params: Any, carry: Any, drive: Any) -> Any:
+        return self.cell.step(params, carry, drive)

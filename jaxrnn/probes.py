@@ -13,15 +13,16 @@ from .keys import Keys
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Gated(Wrapper):
-    """`cell` with params `(params, initial)` and inputs `(x, gate)`.
+    """`cell` with params `(params, initial, landing)` and inputs `(x, gate)`.
 
         start_t = initial where fresh_t, else carry_(t-1)
         carry_t = step(params, start_t, drive_t) where valid_t, else carry_(t-1)
         y_t     = output(params, carry_t, drive_t) where valid_t, else 0
 
-    A step that is not valid computes all the same. It does so from the initial carry, and
-    from inputs that hold zeros: what it computes is finite, so that nothing comes back
-    through it, zero times infinity being no number.
+    A step that is not valid computes all the same. It does so from the initial carry and
+    from inputs that hold zeros, and `output` reads `landing`, the carry which that gives:
+    all of it is finite, so that nothing comes back through it, zero times infinity being
+    no number.
     """
 
     def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
@@ -29,18 +30,18 @@ class Gated(Wrapper):
         return self.cell.project(params[0], x, keys), gate
 
     def step(self, params: Any, carry: Any, drive: Any) -> Any:
-        params, initial = params
+        params, initial, _ = params
         drive, gate = drive
         start = _where(gate.fresh, initial, carry)
         new = self.cell.step(params, start, drive)
         return new if gate.valid is None else _where(gate.valid, new, carry)
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
-        params, initial = params
+        params, _, landing = params
         drive, gate = drive
         if gate.valid is None:
             return self.cell.output(params, carry, drive)
-        y = self.cell.output(params, _where(gate.valid, carry, initial), drive)
+        y = self.cell.output(params, _where(gate.valid, carry, landing), drive)
         return _where(gate.valid, y, jax.tree.map(jnp.zeros_like, y))
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import checks
-from .streams import check_streams
+from .streams import check_streams, clipped
 
 
 class Packed(NamedTuple):
@@ -32,7 +32,8 @@ def pack(sequences: Sequence[Any], length: int) -> Packed:
         outputs of sequence k = ys[segment_ids == 1 + k]
 
     Longest first, each in the row with the least room that it fits (best fit
-    decreasing); no sequence is cut. Runs in NumPy, outside any compiled function.
+    decreasing); no sequence is cut. Runs in NumPy, outside any compiled function. Noise
+    that is kept for a whole sequence is kept for a row, shared by what is packed there.
 
     Args:
         sequences: arrays `(steps, ...)`, lists of numbers, or pytrees of arrays, time
@@ -234,15 +235,16 @@ def last(ys: Any, lengths: Any) -> Any:
             f"with the shape of lengths, {jnp.shape(lengths)}, for batch"
         )
     lengths, _, _ = check_streams("last", lengths, None, None, leading)
+    steps = clipped(lengths, leading[0])
 
     def pick(leaf: jax.Array) -> jax.Array:
         leaf = jnp.asarray(leaf)
         if len(leaf) == 0:
             return jnp.zeros(leaf.shape[1:], leaf.dtype)
         trailing = (1,) * (leaf.ndim - 1 - ndim)
-        index = jnp.clip(lengths - 1, 0, len(leaf) - 1).reshape(lengths.shape + trailing)
+        index = jnp.maximum(steps - 1, 0).reshape(steps.shape + trailing)
         taken = jnp.take_along_axis(leaf, index[None], axis=0)[0]
-        some = (lengths > 0).reshape(lengths.shape + trailing)
+        some = (steps > 0).reshape(steps.shape + trailing)
         return jnp.where(some, taken, jnp.zeros((), leaf.dtype))
 
     return jax.tree.map(pick, ys)

@@ -12,7 +12,7 @@ from . import checks
 from .cell import Cell, as_input
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .probes import Gated, Observed, Perturbed
-from .streams import Streams, check_streams, valid_steps, zeroed
+from .streams import Streams, check_streams, streams_of, valid_steps, zeroed
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,17 @@ class Run:
     def __call__(self, cell: Cell, params: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
         name, ndim = f"the input of {type(cell).__name__}", 1 + self.batch_ndim
         checks.leading_shape(self.call, name, cell, xs, "T, *batch", ndim)
-        gate = self.streams.gate(self.reverse)
+        xs = zeroed(self.streams.valid, xs)  # also what a combinator made of zeros
         carry = self._settled(cell, params, carry, xs)
+        gate = self.streams.backward if self.reverse else self.streams.forward
         probed, inputs = cell, xs
         if gate is not None:
             initial = jax.tree.map(
                 lambda leaf, to: jnp.asarray(leaf, to.dtype), self.initial, carry
             )
-            probed, params, inputs = Gated(probed), (params, initial), (inputs, gate)
+            landing = self._landing(cell, params, initial, xs)
+            params, inputs = (params, initial, landing), (inputs, gate)
+            probed = Gated(probed)
         if self.perturbation is not None:
             probed, inputs = Perturbed(probed), (inputs, self.perturbation)
         if self.observe:
@@ -82,6 +85,19 @@ class Run:
             carry, ys = ys
         return carry, as_input(ys, xs)
 
+    def _landing(self, cell: Cell, params: Any, initial: Any, xs: Any) -> Any:
+        """The carry after one step from the initial one, over an x of zeros.
+
+        What `output` reads at a masked step, and drops: like any carry that it may count
+        on, one that `step` has made.
+        """
+        if self.streams.valid is None:
+            return None
+        axes = 1 + self.batch_ndim
+        x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[axes:], leaf.dtype), xs)
+        carry = cell.step(params, initial, cell.project(params, x))
+        return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), carry, initial)
+
     def _settled(self, cell: Cell, params: Any, carry: Any, xs: Any) -> Any:
         """The carry in the dtype at which the step is at a fixpoint."""
 
@@ -97,7 +113,7 @@ class Run:
             key: Any = jax.ShapeDtypeStruct((), self.keys.step.dtype)
             keys = Keys(sequence=key, step=key)
         now = jax.tree.map(lambda leaf: example(leaf, self.batch_ndim), carry)
-        if self.streams.resets is not None:  # the carry holds the initial one too
+        if self.streams.resets:  # the carry holds the initial one too
             now = jax.tree.map(_widened, now, self.initial)
         dtypes: list[list[Any]] = []
         while True:
@@ -125,7 +141,10 @@ class Run:
 
 
 def _widened(leaf: jax.ShapeDtypeStruct, other: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, jnp.promote_types(leaf.dtype, other.dtype))
+    dtype = jnp.result_type(other)
+    if dtype != leaf.dtype:
+        dtype = jnp.promote_types(leaf.dtype, dtype)
+    return jax.ShapeDtypeStruct(leaf.shape, dtype)
 
 
 def varying_with(others: Any, tree: Any) -> Any:
@@ -223,7 +242,7 @@ def _evaluate(
         method=method,
         reverse=reverse,
         batch_ndim=len(batch_shape),
-        streams=Streams(valid, resets),
+        streams=streams_of(valid, None if resets is None else jnp.asarray(resets)),
         keys=None
         if key is None
         else keys_in_time(key, jnp.arange(T), tuple(batch_shape)),

@@ -9,47 +9,50 @@ import numpy as np
 
 
 class Gate(NamedTuple):
-    """What a loop is told of its steps, in one direction."""
+    """What a loop is told of its steps, in one direction; `(T, *batch)` booleans."""
 
     valid: jax.Array | None  # the step counts; None: all do
     fresh: jax.Array  # the step does not start from the carry that came
 
 
 class Streams(NamedTuple):
-    """What is known of every step, `(T, *batch)` booleans, whatever the direction.
+    """What is known of every step.
 
     Attributes:
         valid: the step counts; None where all do.
-        resets: nothing passes between this step and the one before it; None where
-            nothing is reset.
+        resets: whether any step is reset.
+        forward, backward: the gates of the two directions; None where every step counts
+            and none is reset.
     """
 
     valid: jax.Array | None
-    resets: jax.Array | None
+    resets: bool
+    forward: Gate | None
+    backward: Gate | None
 
-    def gate(self, reverse: bool) -> Gate | None:
-        """The streams for a loop, or None where every step counts and none is reset.
 
-        Two consecutive valid steps s < t are apart if a reset lies in s+1..t, in either
-        direction: the number of resets up to t is then not the number up to s. So a reset
-        at a step that is not valid acts at the next valid one.
-        """
-        valid, resets = self
-        if resets is None:
-            return None if valid is None else Gate(valid, ~valid)
-        count = jnp.cumsum(resets, axis=0, dtype="int32")
-        none = jnp.zeros((1, *count.shape[1:]), count.dtype)
-        if reverse:
-            total = jnp.sum(resets, axis=0, dtype="int32", keepdims=True)
-            reached = count if valid is None else jnp.where(valid, count, total)
-            reached = jax.lax.cummin(reached, axis=0, reverse=True)
-            before = jnp.concatenate([reached, total])[1:]
-        else:
-            reached = count if valid is None else jnp.where(valid, count, 0)
-            reached = jax.lax.cummax(reached, axis=0)
-            before = jnp.concatenate([none, reached])[:-1]
-        apart = before != count
-        return Gate(valid, apart if valid is None else apart | ~valid)
+def streams_of(valid: jax.Array | None, resets: jax.Array | None) -> Streams:
+    """The streams of a mask and of resets: nothing passes between t and t-1.
+
+    Two consecutive valid steps s < t are apart if a reset lies in s+1..t, in either
+    direction: the number of resets up to t is then not the number up to s. So a reset at
+    a step that is not valid acts at the next valid one.
+    """
+    if resets is None:
+        gate = None if valid is None else Gate(valid, ~valid)
+        return Streams(valid, False, gate, gate)
+    none = jnp.zeros((1, *resets.shape[1:]), "int32")
+    if valid is None:
+        later = jnp.concatenate([resets, none != 0])[1:]
+        return Streams(None, True, Gate(None, resets), Gate(None, later))
+    count = jnp.cumsum(resets, axis=0, dtype="int32")
+    total = jnp.sum(resets, axis=0, dtype="int32", keepdims=True)
+    seen = jax.lax.cummax(jnp.where(valid, count, 0), axis=0)
+    before = jnp.concatenate([none, seen])[:-1]
+    seen = jax.lax.cummin(jnp.where(valid, count, total), axis=0, reverse=True)
+    after = jnp.concatenate([seen, total])[1:]
+    forward, backward = (before != count) | ~valid, (after != count) | ~valid
+    return Streams(valid, True, Gate(valid, forward), Gate(valid, backward))
 
 
 def zeroed(valid: jax.Array | None, tree: Any) -> Any:
@@ -76,6 +79,8 @@ def check_streams(
         )
     if lengths is not None:
         lengths = _array(call, "lengths", lengths)
+        if lengths.size == 0 and lengths.dtype == float:  # of an empty list
+            lengths = lengths.astype("int32")
         if not jnp.issubdtype(lengths.dtype, jnp.integer):
             raise TypeError(
                 f"{call}: lengths has dtype {lengths.dtype}, expected integers: the "
@@ -86,7 +91,7 @@ def check_streams(
                 f"{call}: lengths has shape {lengths.shape}, expected "
                 f"{tuple(batch_shape)}: one for each example"
             )
-        if not isinstance(lengths, jax.core.Tracer):
+        if _has_values(lengths):
             values = np.asarray(lengths)
             outside = (values < 0) | (values > T)
             if outside.any():
@@ -120,6 +125,11 @@ def _booleans(
     return value
 
 
+def _has_values(array: Any) -> bool:
+    traced = isinstance(array, jax.core.Tracer)
+    return not traced and getattr(array, "is_fully_addressable", True)
+
+
 def _array(call: str, name: str, value: Any) -> Any:
     if isinstance(value, jax.Array):
         return value
@@ -131,9 +141,16 @@ def _array(call: str, name: str, value: Any) -> Any:
         ) from error
 
 
+def clipped(lengths: Any, T: int) -> jax.Array:
+    """Lengths in 0..T, whatever kind of integers they are."""
+    lengths = jnp.asarray(lengths)
+    most = min(T, int(jnp.iinfo(lengths.dtype).max))  # in their own dtype: none wraps
+    return jnp.clip(lengths, 0, most).astype("int32")
+
+
 def valid_steps(lengths: Any, mask: Any, T: int) -> jax.Array | None:
     """The stream of validity of lengths, of a mask, or of neither."""
     if lengths is None:
-        return mask
-    steps = jnp.arange(T).reshape((T,) + (1,) * lengths.ndim)
-    return steps < jnp.asarray(lengths)[None]
+        return None if mask is None else jnp.asarray(mask)
+    steps = jnp.arange(T, dtype="int32").reshape((T,) + (1,) * lengths.ndim)
+    return steps < clipped(lengths, T)[None]

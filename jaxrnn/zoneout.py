@@ -81,11 +81,11 @@ class Zoneout(Wrapper):
         params, carry = params
         if keys is None:
             return self.cell.project(params, x), None
-        leaves = jax.tree.leaves(carry)
-        coins = jax.random.split(keys.child(1).step, max(len(leaves), 1))
+        leaves, coin = jax.tree.leaves(carry), keys.child(1).step
+        coins = jax.random.split(coin, len(leaves)) if len(leaves) > 1 else [coin]
         keep = [
-            jax.random.bernoulli(coin, rate, leaf.shape)
-            for coin, rate, leaf in zip(coins, self._rates(carry), leaves, strict=False)
+            jax.random.bernoulli(own, rate, jnp.shape(leaf))
+            for own, rate, leaf in zip(coins, self._rates(carry), leaves, strict=False)
         ]
         return self.cell.project(params, x, keys.child(0)), keep
 

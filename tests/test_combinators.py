@@ -242,6 +242,55 @@ def test_a_combinator_that_prepares_no_inner_cell_is_refused():
         unroll(_Unprepared(WeightDrop(GRU(3, 4), 0.5)), {}, jnp.ones((4, 3)))
 
 
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Backwards(Wrapper):
+    def sequence(self, params, carry, xs, run):
+        return self.cell.sequence(params, carry, xs, run.backwards())
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Doubled(Wrapper):
+    def output(self, params, carry, drive):
+        return 2 * self.cell.output(params, carry, drive)
+
+
+def test_a_wrapper_of_sequences_is_never_stepped_in_silence():
+    gru = GRU(3, 4)
+    cell, params, xs = _Backwards(gru), params_of(gru), inputs_of(gru, (5,))
+    close(unroll(cell, params, xs)[1], unroll(gru, params, xs, reverse=True)[1])
+    for around in (_Doubled, lambda inner: Zoneout(inner, 0.0)):
+        with pytest.raises(TypeError, match=r"_Backwards\(.*cannot take a single step"):
+            unroll(around(cell), params, xs)
+    with pytest.raises(TypeError, match=r"_Backwards\(.*cannot take a single step"):
+        cell(params, cell.initial_carry(params), xs[0])
+
+
+def test_cells_of_any_shape_stand_anywhere(key):
+    """A Dropout keeps the shape of x, whatever its place in a combinator."""
+    gru, xs = GRU(3, 3), inputs_of(GRU(3, 3), (5, 2))
+    for cell, features in (
+        (Bidirectional(Dropout(0.1), gru), 6),
+        (Bidirectional(gru, Dropout(0.1)), 6),
+        (Stack((gru, DenseSkip((Dropout(0.1), GRU(6, 4))))), 7),
+        (Stack((Residual(Dropout(0.1)), gru)), 3),
+    ):
+        assert cell.input_shape == (3,)
+        assert unroll(cell, params_of(cell), xs, key=key)[1].shape == (5, 2, features)
+    alone = DenseSkip((Dropout(0.1), GRU(6, 4)))
+    with pytest.raises(ValueError, match="takes an x of any shape"):
+        unroll(alone, params_of(alone), xs)
+
+
+def test_every_buffer_of_fresh_params_and_carries_may_be_donated():
+    cell = LearnedCarry(LSTM(3, 4))
+    params = cell.init(jax.random.key(0))
+    for tree in (params, LSTM(3, 4).initial_carry(params["cell"])):
+        pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(tree)]
+        assert len(set(pointers)) == len(pointers)
+
+
 def test_wrappers_and_noise_nest_in_any_order(key):
     inner = LearnedCarry(WeightDrop(Zoneout(Residual(LSTM(3, 3)), 0.2), 0.1))
     outer = WeightDrop(Residual(Zoneout(LearnedCarry(LSTM(3, 3)), 0.2)), 0.1)

@@ -50,25 +50,28 @@ def composition(rng, depth, size, out):
     def inner(size, out):
         return composition(rng, depth - 1, size, out)
 
-    kind = rng.integers(7)
+    def either(first, second):
+        return (first, second) if rng.integers(2) else (second, first)
+
+    kind = rng.integers(6)
     if kind == 0:
         middle = (Dropout, VariationalDropout)[rng.integers(2)](0.3)
         return Stack((inner(size, 3), middle, leaf(rng, 3, out)))
     if kind == 1:
         return Stack((leaf(rng, size, 2), inner(2, out)))
     if kind == 2 and out > 1:
-        return Bidirectional(inner(size, out - 1), leaf(rng, size, 1))
+        return Bidirectional(*either(inner(size, out - 1), leaf(rng, size, 1)))
     if kind == 3 and size == out:
         return Residual(inner(size, out))
     if kind == 4 and out > 1:
         return DenseSkip((leaf(rng, size, 1), inner(size + 1, out - 1)))
     if kind == 5:
         return LearnedCarry(inner(size, out))
-    return Stack((inner(size, out),))
+    return composition(rng, depth, size, out)  # what was drawn does not fit: draw again
 
 
 rng = np.random.default_rng(0)
-CELLS = [composition(rng, DEPTH, 3, int(rng.integers(2, 4))) for _ in range(NUMBER)]
+CELLS = [composition(rng, DEPTH, 3, int(rng.integers(3, 5))) for _ in range(NUMBER)]
 LAWS = {
     "loop": test_laws.test_unroll_and_trajectory_equal_a_loop_of_single_steps,
     "masks": partial(

@@ -1,5 +1,7 @@
 """Noise: which mask is drawn where, what it scales, and that it belongs to the key."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from zoo import ZOO, carry_of, inputs_of, noise_key, params_of
 from jaxrnn import (
     GRU,
     LSTM,
+    Cell,
     Dropout,
     Elman,
     Keys,
@@ -21,7 +24,7 @@ from jaxrnn import (
     trajectory,
     unroll,
 )
-from jaxrnn.keys import prepare_key
+from jaxrnn.keys import keys_in_time, prepare_key
 
 NOISY = {name: cell for name, cell in ZOO.items() if noise_key(cell) is not None}
 every_noisy_cell = pytest.mark.parametrize("cell", NOISY.values(), ids=NOISY.keys())
@@ -178,6 +181,37 @@ def test_weights_that_are_dropped_get_no_gradient(key):
     assert np.all(gradient["kernel"] != 0)
 
 
+def hidden_share(*masks):
+    """How many weights all of the masks hide."""
+    return np.mean(np.logical_and.reduce([np.asarray(mask == 0) for mask in masks]))
+
+
+def test_every_kernel_and_every_weight_drop_has_a_mask_of_its_own(key):
+    lstm = LSTM(20, 20)
+    layers = [
+        WeightDrop(Stack((lstm, lstm)), 0.5),
+        Stack((WeightDrop(lstm, 0.5), WeightDrop(lstm, 0.5))),
+    ]
+    error = 5 * np.sqrt(0.25 * 0.75 / 1600)
+    for cell in layers:
+        first, second = cell.prepare(params_of(cell), prepare_key(key))
+        both = hidden_share(first["recurrent_kernel"], second["recurrent_kernel"])
+        assert abs(both - 0.25) < error
+    twice = WeightDrop(WeightDrop(lstm, 0.5), 0.5)
+    kernel = twice.prepare(params_of(lstm), prepare_key(key))["recurrent_kernel"]
+    assert abs(hidden_share(kernel) - 0.75) < error
+
+
+def test_no_key_is_given_twice(key):
+    """Of `prepare`, of sequences and of steps, their children, and what they split."""
+    every = keys_in_time(key, jnp.arange(4), (3,))
+    roots = [prepare_key(key), *every.sequence, *every.step.ravel()]
+    children = [jax.random.fold_in(root, i) for root in roots for i in range(3)]
+    grandchildren = [half for child in children for half in jax.random.split(child)]
+    data = np.array([jax.random.key_data(k) for k in roots + children + grandchildren])
+    assert len(np.unique(data, axis=0)) == len(data) == 16 * (1 + 3 + 6)
+
+
 # Zoneout.
 
 
@@ -222,6 +256,45 @@ def test_zoneout_of_rate_zero_is_the_cell(key):
     for given in (None, key):
         actual = unroll(Zoneout(cell, 0), params, xs, key=given)[1]
         np.testing.assert_allclose(actual, expected, rtol=1e-13)
+
+
+def test_zoneout_tosses_a_coin_of_its_own_for_every_leaf_and_not_that_of_its_cell(key):
+    cell = Zoneout(LSTM(3, 400), 0.5)
+    params, xs = params_of(cell), inputs_of(cell, (20,))
+    carries = trajectory(cell, params, xs, key=key)
+    h, c = (np.asarray(leaf[1:] == leaf[:-1]).ravel() for leaf in carries)
+    assert abs(np.corrcoef(h, c)[0, 1]) < 5 / np.sqrt(h.size)
+    cell = Zoneout(_Coins(), 0.5)
+    xs = jnp.zeros((20, 1))
+    values = trajectory(cell, (), xs, key=key)
+    kept = np.asarray(values[1:] == values[:-1]).ravel()
+    coins = np.asarray(unroll(cell, (), xs, key=key)[1])[1:].ravel()
+    assert abs(np.corrcoef(kept, coins)[0, 1]) < 5 / np.sqrt(coins.size)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Coins(Cell):
+    """Tosses coins as a zoneout does, and counts its steps."""
+
+    input_size: int = 1
+
+    def init(self, key):
+        return ()
+
+    def initial_carry(self, params):
+        return jnp.zeros(400)
+
+    def project(self, params, x, keys=None):
+        if keys is None:
+            return jnp.zeros(400)
+        return jax.random.bernoulli(keys.step, 0.5, (400,)).astype(float)
+
+    def step(self, params, carry, drive):
+        return carry + 1
+
+    def output(self, params, carry, drive):
+        return drive
 
 
 # All of it.

@@ -134,6 +134,17 @@ def test_last_picks_the_last_valid_output_and_zeros_without_any():
     np.testing.assert_array_equal(clipped, ys[-1])
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32"])
+def test_lengths_of_every_kind_of_integer_count_far(dtype):
+    ys = jnp.arange(600.0).reshape(300, 2)
+    lengths = np.array([7, 100], dtype)
+    for pick in (last, jax.jit(last)):
+        np.testing.assert_array_equal(pick(ys, lengths), [12, 199])
+    most = np.iinfo(dtype).max
+    far = jax.jit(last)(ys, np.array([0, most], dtype))
+    np.testing.assert_array_equal(far, [0, ys[min(most, 300) - 1, 1]])
+
+
 def test_last_has_the_gradient_of_what_it_picks():
     ys = inputs_of(GRU(3, 1), (5, 2)).at[3, 0].set(jnp.nan)  # beyond the first's length
     gradient = jax.grad(lambda ys: jnp.sum(last(ys, jnp.array([2, 0])) ** 2))(ys)

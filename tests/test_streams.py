@@ -14,6 +14,7 @@ from jaxrnn import (
     LSTM,
     Bidirectional,
     Cell,
+    Combinator,
     Elman,
     Stack,
     carry_gradients,
@@ -134,6 +135,86 @@ def test_traced_lengths_outside_are_clipped():
     close(run(jnp.array([-7, 2, 99])), run(jnp.array([0, 2, 4])))
     for dtype in ("int8", "uint8", "int32", "uint32"):
         close(run(jnp.array([0, 2, 4], dtype)), run(jnp.array([0, 2, 4])))
+        most = jnp.array([0, 2, jnp.iinfo(dtype).max], dtype)
+        close(run(most), run(jnp.array([0, 2, 4])))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Average(Cell):
+    """A mean of what was seen: no number at the initial carry, of which n is zero."""
+
+    input_size: int = 3
+
+    def init(self, key):
+        return {"W": jnp.ones(3)}
+
+    def initial_carry(self, params):
+        return {"s": jnp.zeros(3), "n": jnp.zeros(())}
+
+    def step(self, params, carry, drive):
+        return {"s": carry["s"] + drive, "n": carry["n"] + 1}
+
+    def output(self, params, carry, drive):
+        return carry["s"] / carry["n"] * params["W"]
+
+
+def test_an_output_that_cannot_read_the_initial_carry_has_its_gradients():
+    cell, xs = _Average(), inputs_of(_Average(), (4, 3))
+    params, lengths = cell.init(None), np.array([4, 2, 0])
+
+    def loss(params, xs):
+        return jnp.sum(unroll(cell, params, xs, lengths=lengths)[1])
+
+    slope, along = jax.grad(loss, (0, 1))(params, xs)
+    means = np.cumsum(xs, 0) / np.arange(1, 5)[:, None, None]
+    valid = np.arange(4)[:, None, None] < lengths[:, None]
+    close(slope["W"], np.sum(means * valid, (0, 1)))
+    assert np.isfinite(along).all() and not along[2:, 1].any()
+
+
+def test_a_combinator_finds_zeros_at_masked_steps():
+    """A sum over time, from the end, shows what stands behind the valid steps."""
+    cell, xs = _Running((Elman(3, 4),)), jnp.full((5, 2, 3), jnp.nan).at[:3, 0].set(0.0)
+    params = params_of(cell)
+    lengths = jnp.array([3, 0])
+    _, ys = unroll(cell, params, xs, lengths=lengths)
+    np.testing.assert_array_equal(ys[:, 0, 0], [3, 2, 1, 0, 0])
+    assert not ys[:, 1].any()
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Running(Combinator):
+    cells: tuple
+
+    def sequence(self, params, carry, xs, run):
+        carry, _ = self.cells[0].sequence(params[0], carry[0], xs, run[0])
+        ones = run.map(lambda x: x + 1, xs)
+        return (carry,), jnp.cumsum(ones[::-1], axis=0)[::-1]
+
+
+def test_what_a_combinator_computes_of_zeros_does_not_reach_the_next_cell():
+    cell, xs = _Normed((GRU(3, 4), GRU(4, 2))), inputs_of(GRU(3, 4), (5, 2))
+    params = params_of(cell)
+
+    def loss(params):
+        return jnp.sum(unroll(cell, params, xs, lengths=jnp.array([5, 2]))[1] ** 2)
+
+    gradients = jax.grad(loss)(params)[1]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Normed(Combinator):
+    cells: tuple
+
+    def sequence(self, params, carry, xs, run):
+        first, ys = self.cells[0].sequence(params[0], carry[0], xs, run[0])
+        ys = ys / jnp.linalg.norm(ys, axis=-1, keepdims=True)  # no number at zero
+        second, ys = self.cells[1].sequence(params[1], carry[1], ys, run[1])
+        return (first, second), ys
 
 
 def test_lengths_of_no_batch_of_two_axes_and_under_vmap():
@@ -321,6 +402,14 @@ def test_under_shard_map_lengths_and_resets_are_what_they_are_without():
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     P = jax.sharding.PartitionSpec
 
+    def mapped(function):
+        return jax.shard_map(
+            function,
+            mesh=mesh,
+            in_specs=(P(), P(None, "data"), P("data"), P(None, "data")),
+            out_specs=P(None, "data"),
+        )
+
     def run(params, xs, lengths, resets):
         return unroll(cell, params, xs, lengths=lengths, resets=resets)[1]
 
@@ -328,12 +417,21 @@ def test_under_shard_map_lengths_and_resets_are_what_they_are_without():
         options = {"lengths": lengths, "resets": resets}
         return gradient_norms(lambda ys: jnp.sum(ys**2), cell, params, xs, **options)[1]
 
+    def only_lengths(_, xs, lengths, resets):
+        return unroll(cell, params, inputs_of(cell, (6, 2)), lengths=lengths)[1]
+
+    def only_resets(_, xs, lengths, resets):
+        one = inputs_of(cell, (6, 2))
+        return gradient_norms(jnp.sum, cell, params, one, resets=resets)[0]
+
     for function in (run, norms):
-        mapped = jax.shard_map(
-            function,
-            mesh=mesh,
-            in_specs=(P(), P(None, "data"), P("data"), P(None, "data")),
-            out_specs=P(None, "data"),
-        )
         arguments = params, xs, lengths, resets
-        close(mapped(*arguments), function(*arguments))
+        close(mapped(function)(*arguments), function(*arguments))
+    # Where nothing else differs between the devices.
+    for function in (only_lengths, only_resets):
+        halves = [
+            function(None, None, lengths[half], resets[:, half])
+            for half in (slice(0, 2), slice(2, 4))
+        ]
+        actual = mapped(function)(params, xs, lengths, resets)
+        close(actual, jnp.concatenate(halves, axis=1))

@@ -1,6 +1,8 @@
 """THE table of every cell and combinator; test_laws.py runs each law over all of it."""
 
 import dataclasses
+from functools import reduce
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ from jaxrnn import (
     Dropout,
     Elman,
     Embedding,
+    Keys,
     LearnedCarry,
     LSTMCarry,
     Residual,
@@ -26,6 +29,7 @@ from jaxrnn import (
     Zoneout,
     initializers,
 )
+from jaxrnn.keys import keys_in_time, prepare_key
 
 ZOO = {
     "elman": Elman(3, 5),
@@ -51,7 +55,7 @@ ZOO = {
     "dense_skip": DenseSkip((GRU(3, 2), Elman(5, 4))),
     "learned_carry": LearnedCarry(LSTM(3, 4)),
     "wrapper": Wrapper(Elman(3, 4)),
-    "bidirectional": Bidirectional(LSTM(3, 4), GRU(3, 2)),
+    "bidirectional": Bidirectional(LSTM(3, 4, recurrent_dropout=0.4), GRU(3, 2)),
     "residual_bidirectional": Stack(
         (Residual(Bidirectional(GRU(3, 2), LearnedCarry(Elman(3, 1)))), Elman(3, 4))
     ),
@@ -125,7 +129,9 @@ def loop(cell, params, xs, carry, reverse=False, key=None, **options):
             returns to, if not the initial carry. `epsilon`: a trajectory to be added
             between step and output, layer by layer.
     """
-    if "epsilon" in options or not steps(cell):
+    if not steps(cell) and key is not None:
+        options["noise"] = Noise(prepare_key(key), key)
+    if "epsilon" in options or not steps(cell) or "noise" in options:
         parts = _apart(cell, params, xs, carry, reverse, options)
         if parts is not None:
             return parts
@@ -141,11 +147,12 @@ def loop(cell, params, xs, carry, reverse=False, key=None, **options):
         if valid is None or valid[t]:
             if pending:
                 carry, pending = initial, False
-            if epsilon is None:
+            noise = options.get("noise", Noise())
+            if epsilon is None and noise.key is None:
                 carry, ys[t] = cell(params, carry, xs[t], key, t)
             else:
-                prepared = cell.prepare(params)
-                drive = cell.project(prepared, xs[t])
+                prepared = cell.prepare(params, noise.prepare)
+                drive = cell.project(prepared, xs[t], noise.keys(t))
                 carry = plus(cell.step(prepared, carry, drive), epsilon)
                 ys[t] = cell.output(prepared, carry, drive)
         else:
@@ -159,6 +166,24 @@ def loop(cell, params, xs, carry, reverse=False, key=None, **options):
     return carry, in_order(carries), in_order(ys)
 
 
+class Noise(NamedTuple):
+    """The keys of one example, for a cell at some depth inside a combinator."""
+
+    prepare: Any = None
+    key: Any = None
+    path: tuple = ()
+
+    def child(self, index):
+        prepare = jax.random.fold_in(self.prepare, index)
+        return Noise(prepare, self.key, (*self.path, index))
+
+    def keys(self, t):
+        if self.key is None:
+            return None
+        keys = keys_in_time(self.key, jnp.asarray(t), ())
+        return reduce(Keys.child, self.path, keys)
+
+
 def plus(carry, epsilon):
     return carry if epsilon is None else jax.tree.map(jnp.add, carry, epsilon)
 
@@ -170,10 +195,14 @@ def _apart(cell, params, xs, carry, reverse, options):
 
     def part(index, inner, inputs, reverse=reverse):
         own = options | {"initial": initial[index]}
+        if "noise" in options:
+            own["noise"] = options["noise"].child(index)
         if "epsilon" in options:
             own["epsilon"] = options["epsilon"][index]
         return loop(inner, params[index], inputs, carry[index], reverse, **own)
 
+    if isinstance(cell, WeightDrop) and "noise" in options:
+        return None
     if isinstance(cell, LearnedCarry | WeightDrop | Residual):
         inner = params["cell"] if isinstance(cell, LearnedCarry) else params
         own = options | {"initial": initial}

@@ -77,8 +77,8 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, Drive]):
         return recurrent_params(self, key, GATES, GATES)
 
     def initial_carry(self, params: dict[str, jax.Array]) -> LSTMCarry:
-        zeros = jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
-        return LSTMCarry(h=zeros, c=zeros)
+        shape, dtype = self.hidden_size, params["recurrent_kernel"].dtype
+        return LSTMCarry(h=jnp.zeros(shape, dtype), c=jnp.zeros(shape, dtype))
 
     def project(
         self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None

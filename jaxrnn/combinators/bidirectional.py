@@ -56,10 +56,11 @@ class Bidirectional(Combinator):
                 f"Bidirectional: merge is {self.merge!r}, expected a function of both "
                 "outputs such as jaxrnn.concatenate"
             )
-        if self.forward.input_shape != self.backward.input_shape:
+        shapes = [self.forward.input_shape, self.backward.input_shape]
+        if ... not in shapes and shapes[0] != shapes[1]:
             raise ValueError(
                 "Bidirectional: forward and backward read the same x, but have the "
-                f"input_shapes {self.forward.input_shape} and {self.backward.input_shape}"
+                f"input_shapes {shapes[0]} and {shapes[1]}"
             )
 
     @property

@@ -1,12 +1,13 @@
 """What every cell made of several others starts from."""
 
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 
 from ..cell import Cell
 from ..checks import check_cell
 from ..keys import Keys
+from .wrapper import refuse_single_step
 
 
 class Combinator(Cell[tuple, tuple, Any]):
@@ -80,17 +81,10 @@ class Combinator(Cell[tuple, tuple, Any]):
         )
 
     def project(self, params: tuple, x: Any, keys: Keys | None = None) -> Any:
-        self._refuse()
+        refuse_single_step(self)
 
     def step(self, params: tuple, carry: tuple, drive: Any) -> Any:
-        self._refuse()
+        refuse_single_step(self)
 
     def output(self, params: tuple, carry: tuple, drive: Any) -> Any:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise TypeError(
-            f"{self} cannot take a single step, being defined over whole sequences: run "
-            "it with unroll, and around it use only combinators that define `sequence`, "
-            "such as Stack and Residual"
-        )
+        refuse_single_step(self)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from ..keys import Keys
 from .wrapper import Wrapper
@@ -17,7 +18,8 @@ class LearnedCarry(Wrapper):
         params = {"cell": those of the cell, "carry": the initial carry}
 
     The carry starts as the cell's own, zeros for most. `unroll` begins with it unless a
-    carry is given, and every reset returns to it; gradients reach it on both ways.
+    carry is given, and every reset returns to it; gradients reach it on both ways. Leaves
+    of integers become parameters too, which `jax.grad` refuses without `allow_int`.
 
     Args:
         cell: any cell, or combinator.
@@ -37,7 +39,9 @@ class LearnedCarry(Wrapper):
 
     def init(self, key: jax.Array) -> dict[str, Any]:
         params = self.cell.init(key)
-        return {"cell": params, "carry": self.cell.initial_carry(params)}
+        # Copies: buffers of their own, of which each may be donated.
+        carry = jax.tree.map(jnp.array, self.cell.initial_carry(params))
+        return {"cell": params, "carry": carry}
 
     def initial_carry(self, params: dict[str, Any]) -> Any:
         return params["carry"]

@@ -1,13 +1,22 @@
 """What every cell around one other cell starts from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 
 from ..cell import Cell
 from ..checks import check_cell
 from ..keys import Keys
+
+
+def refuse_single_step(cell: Cell) -> NoReturn:
+    """Raise for a cell that says what it does to a sequence, but not to a step."""
+    raise TypeError(
+        f"{cell} cannot take a single step, being defined over whole sequences: run it "
+        "with unroll, and around it use only combinators that define `sequence`, such as "
+        "Stack and Residual"
+    )
 
 
 @jax.tree_util.register_static
@@ -19,13 +28,14 @@ class Wrapper(Cell[Any, Any, Any]):
 
     A subclass overrides what it changes. One that changes what happens to a whole
     sequence overrides `sequence`; without that, its `step` runs over the sequence and
-    `cell` is one joint state (see `Cell.sequence`).
+    `cell` is one joint state (see `Cell.sequence`). One that overrides `sequence` but not
+    `step` exists over whole sequences only, and a single step is refused.
 
     Args:
         cell: the cell inside.
 
     Raises:
-        TypeError: if `cell` is no cell.
+        TypeError: if `cell` is no cell; at a single step that nothing defines.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -66,6 +76,8 @@ class Wrapper(Cell[Any, Any, Any]):
         return self.cell.project(params, x, keys)
 
     def step(self, params: Any, carry: Any, drive: Any) -> Any:
+        if type(self).sequence is not Cell.sequence:
+            refuse_single_step(self)
         return self.cell.step(params, carry, drive)
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
