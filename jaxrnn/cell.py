@@ -157,14 +157,16 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
     def sequence(self, params: Params, carry: Carry, xs: Any, run: Any) -> tuple:
         """The cell over a whole sequence: `(carry, ys)`, with `params` prepared.
 
-        A combinator overrides this. It passes `run` on to the `sequence` of its inner
-        cells: `run` itself to one that shares its carry, `run[i]` to inner cell i of one
-        whose carry is a tuple; `run.backwards()` is the same in the other direction.
-        `run.map(function, xs, ...)` is a function of one example at one step, over all
-        of them. What comes back in place of a carry is to be put together just as the
-        carry is. Masked steps of every sequence hold zeros. A cell that is no combinator
-        is handed to `run`, which steps it as one whole: to `carry_gradients` its carry is
-        then one joint state.
+        A combinator overrides this. It calls the `sequence` of its inner cells (never
+        `unroll`) and passes `run` on: `run` itself to one that shares its carry, `run[i]`
+        with `carry[i]` to inner cell i of one whose carry is a tuple; `run.backwards()`
+        is the same in the other direction. `xs` and outputs have their axes of time and
+        batch, `(T, *batch, ...)`; `run.map(function, xs, ...)` is a function of one
+        example at one step, over all of them. Masked steps hold zeros. What comes back
+        for a carry is to be put together just as the carry is, and not to be read: for a
+        trajectory it is every carry. A cell that is no combinator is handed to `run`,
+        which steps it as one whole: to `carry_gradients` its carry is then one joint
+        state.
         """
         return run(self, params, carry, xs)
 

@@ -17,6 +17,11 @@ def shapes(tree: Any) -> Any:
     return jax.tree.map(jnp.shape, tree)
 
 
+def alike(a: Any, b: Any) -> bool:
+    """Whether two trees have one structure, and their leaves the same shapes."""
+    return jax.tree.structure(a) == jax.tree.structure(b) and shapes(a) == shapes(b)
+
+
 def check_cell(call: str, cell: Any) -> None:
     """Raise unless `cell` is a value: a hashable instance of a frozen dataclass."""
     from .cell import Cell

@@ -96,10 +96,10 @@ class VariationalDropout(_ElementDropout):
 
         y_t = m x_t / (1 - rate)    m ~ Bernoulli(1 - rate); y_t = x_t without a key
 
-    As `Dropout`, with one mask for an example's whole sequence. Gal and Ghahramani, "A
-    theoretically grounded application of dropout in recurrent neural networks", NeurIPS
-    2016, arXiv 1512.05287, who hide h in the recurrence too: that is the field
-    `recurrent_dropout` of the recurrent cells.
+    As `Dropout`, with one mask for an example's whole sequence, resets or not. Gal and
+    Ghahramani, "A theoretically grounded application of dropout in recurrent neural
+    networks", NeurIPS 2016, arXiv 1512.05287, who hide h in the recurrence too: that is
+    the field `recurrent_dropout` of the recurrent cells.
 
     Args:
         rate: the probability of being hidden, at least 0 and less than 1.

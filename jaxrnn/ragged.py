@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import checks
-from .streams import check_streams, clipped
+from .streams import as_array, check_streams, clipped
 
 
 class Packed(NamedTuple):
@@ -227,12 +227,13 @@ def last(ys: Any, lengths: Any) -> Any:
         >>> print(jaxrnn.last(ys, jnp.array([5, 2])))
         [8. 3.]
     """
-    ndim = jnp.ndim(lengths)
+    lengths = as_array("last", "lengths", lengths)
+    ndim = lengths.ndim
     shapes = {jnp.shape(leaf)[: 1 + ndim] for leaf in jax.tree.leaves(ys)}
     if len(shapes) != 1 or len(leading := shapes.pop()) != 1 + ndim:
         raise ValueError(
             f"last: ys has the shapes {checks.shapes(ys)}, expected (T, *batch, ...) "
-            f"with the shape of lengths, {jnp.shape(lengths)}, for batch"
+            f"with the shape of lengths, {lengths.shape}, for batch"
         )
     lengths, _, _ = check_streams("last", lengths, None, None, leading)
     steps = clipped(lengths, leading[0])

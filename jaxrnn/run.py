@@ -36,6 +36,12 @@ class Run:
     perturbation: Any
 
     def __getitem__(self, index: int) -> "Run":
+        if not isinstance(self.initial, tuple) or not 0 <= index < len(self.initial):
+            raise TypeError(
+                f"{self.call}: run[{index}] of a cell whose carry is "
+                f"{checks.structure(self.initial)}, expected a tuple with an entry for "
+                "each inner cell; a cell that shares the carry gets run itself"
+            )
         keys, perturbation = self.keys, self.perturbation
         return replace(
             self,
@@ -57,6 +63,7 @@ class Run:
     def __call__(self, cell: Cell, params: Any, carry: Any, xs: Any) -> tuple[Any, Any]:
         name, ndim = f"the input of {type(cell).__name__}", 1 + self.batch_ndim
         checks.leading_shape(self.call, name, cell, xs, "T, *batch", ndim)
+        self._check_carry(cell, carry, xs)
         xs = zeroed(self.streams.valid, xs)  # also what a combinator made of zeros
         carry = self._settled(cell, params, carry, xs)
         gate = self.streams.backward if self.reverse else self.streams.forward
@@ -84,6 +91,17 @@ class Run:
         if self.observe:
             carry, ys = ys
         return carry, as_input(ys, xs)
+
+    def _check_carry(self, cell: Cell, carry: Any, xs: Any) -> None:
+        batch = jnp.shape(jax.tree.leaves(xs)[0])[1 : 1 + self.batch_ndim]
+        expected = jax.eval_shape(lambda: repeat(self.initial, batch))
+        if not checks.alike(carry, expected):
+            raise ValueError(
+                f"{self.call}: {cell} got a carry of the shapes {checks.shapes(carry)}, "
+                f"expected {checks.shapes(expected)}: in `sequence`, cell i gets "
+                "carry[i] with run[i]; what a cell returns for its carry is only to be returned, "
+                "since a trajectory has every carry there"
+            )
 
     def _landing(self, cell: Cell, params: Any, initial: Any, xs: Any) -> Any:
         """The carry after one step from the initial one, over an x of zeros.
@@ -119,8 +137,7 @@ class Run:
         while True:
             dtypes.append([leaf.dtype for leaf in jax.tree.leaves(now)])
             after = jax.eval_shape(advance, params, now, x, keys)
-            same = jax.tree.structure(now) == jax.tree.structure(after)
-            if not same or checks.shapes(now) != checks.shapes(after):
+            if not checks.alike(now, after):
                 raise TypeError(
                     f"{self.call}: {cell}.step turned a carry of the shapes "
                     f"{checks.shapes(now)} into {checks.shapes(after)}; initial_carry "
@@ -251,7 +268,21 @@ def _evaluate(
         perturbation=perturbation,
     )
     xs = zeroed(valid, xs)
-    carry, ys = cell.sequence(cell.prepare(params, prepare_key(key)), carry, xs, run)
+    outcome = cell.sequence(cell.prepare(params, prepare_key(key)), carry, xs, run)
+    if not isinstance(outcome, tuple) or len(outcome) != 2:
+        raise TypeError(
+            f"{call}: {cell}.sequence gave {checks.structure(outcome)}, expected "
+            "(carry, ys)"
+        )
+    leading = (T, *batch_shape) if observe else tuple(batch_shape)
+    expected = jax.eval_shape(lambda: repeat(run.initial, leading))
+    if not checks.alike(outcome[0], expected):
+        raise TypeError(
+            f"{call}: {cell}.sequence gave for its carry the shapes "
+            f"{checks.shapes(outcome[0])}, expected {checks.shapes(expected)}: what the "
+            "inner cells return, put together as the carry is"
+        )
+    carry, ys = outcome
     return carry, None if observe else as_input(zeroed(valid, ys), xs)
 
 

@@ -78,18 +78,19 @@ def check_streams(
             "jnp.arange(T)[:, None] < lengths is the mask of lengths"
         )
     if lengths is not None:
-        lengths = _array(call, "lengths", lengths)
+        lengths = as_array(call, "lengths", lengths)
         if lengths.size == 0 and lengths.dtype == float:  # of an empty list
             lengths = lengths.astype("int32")
         if not jnp.issubdtype(lengths.dtype, jnp.integer):
             raise TypeError(
                 f"{call}: lengths has dtype {lengths.dtype}, expected integers: the "
-                "number of valid steps of each example"
+                "number of valid steps of each example; booleans are a mask"
             )
         if lengths.shape != tuple(batch_shape):
             raise ValueError(
                 f"{call}: lengths has shape {lengths.shape}, expected "
-                f"{tuple(batch_shape)}: one for each example"
+                f"{tuple(batch_shape)}: one for each example, where "
+                f"the inputs have the leading axes {leading}, time first"
             )
         if _has_values(lengths):
             values = np.asarray(lengths)
@@ -97,25 +98,25 @@ def check_streams(
             if outside.any():
                 raise ValueError(
                     f"{call}: lengths has the entry {values[outside][0]}, expected 0 to "
-                    f"{T}, the number of steps of xs"
+                    f"{T}, the number of steps"
                 )
     if mask is not None:
-        mask = _booleans(call, "mask", mask, leading, "True where a step counts")
+        meaning = "True where a step counts; numbers of steps are lengths"
+        mask = _booleans(call, "mask", mask, leading, meaning)
     if resets is not None:
-        resets = _booleans(
-            call, "resets", resets, leading, "True where a new sequence begins"
-        )
+        meaning = "True where a new sequence begins; see resets_from_segments, "
+        meaning += "resets_from_done"
+        resets = _booleans(call, "resets", resets, leading, meaning)
     return lengths, mask, resets
 
 
 def _booleans(
     call: str, name: str, value: Any, shape: tuple[int, ...], meaning: str
 ) -> jax.Array:
-    value = _array(call, name, value)
+    value = as_array(call, name, value)
     if value.dtype != bool:
         raise TypeError(
-            f"{call}: {name} has dtype {value.dtype}, expected booleans: {meaning}; "
-            f"convert it with {name} != 0"
+            f"{call}: {name} has dtype {value.dtype}, expected booleans: {meaning}"
         )
     if value.shape != shape:
         raise ValueError(
@@ -130,11 +131,13 @@ def _has_values(array: Any) -> bool:
     return not traced and getattr(array, "is_fully_addressable", True)
 
 
-def _array(call: str, name: str, value: Any) -> Any:
+def as_array(call: str, name: str, value: Any) -> Any:
     if isinstance(value, jax.Array):
         return value
     try:  # in NumPy: what jax makes of it under a trace has no value to look at
         return np.asarray(value)
+    except jax.errors.TracerArrayConversionError:
+        return jnp.asarray(value)
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{call}: {name} is of type {type(value).__name__}, expected an array"

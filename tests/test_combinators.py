@@ -417,3 +417,73 @@ def test_rates_are_values_whatever_number_they_are_given_as():
     assert repr(Zoneout(GRU(3, 4), LSTMCarry(0, 0.5))) == (
         "Zoneout(cell=GRU(input_size=3, hidden_size=4), rate=LSTMCarry(h=0.0, c=0.5))"
     )
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Wrong(Combinator):
+    """Goes wrong in the way that its field names."""
+
+    way: str
+    cells: tuple = (GRU(3, 4), LSTM(3, 4))
+
+    def sequence(self, params, carry, xs, run):
+        def go(i, carry, run):
+            return self.cells[i].sequence(params[i], carry, xs, run)
+
+        if self.way == "run for run[0]":
+            return go(0, carry[0], run)
+        if self.way == "run[2]":
+            return go(0, carry[0], run[2])
+        first, ys = go(0, carry[0], run[0])
+        second, _ = go(1, carry[1], run[1])
+        outcomes = {
+            "one entry": ((first,), ys),
+            "a list": ([first, second], ys),
+            "swapped": ((second, first), ys),
+            "not run": ((first, carry[1]), ys),
+            "no carry": ys,
+        }
+        if self.way == "carry read":
+            return go(0, first, run[0])
+        return outcomes[self.way]
+
+
+@pytest.mark.parametrize(
+    ("way", "call", "message"),
+    [
+        ("run for run[0]", unroll, r"GRU\(.* got a carry of .* cell i gets carry\[i\]"),
+        ("run[2]", unroll, r"run\[2\] of a cell whose carry is .* expected a tuple with"),
+        (
+            "one entry",
+            unroll,
+            r"sequence gave for its carry the shapes \(\(2, 4\),\), exp",
+        ),
+        ("a list", unroll, r"sequence gave for its carry the shapes \["),
+        ("swapped", unroll, r"sequence gave for its carry the shapes \(LSTMCarry"),
+        ("not run", trajectory, r"sequence gave for its carry .*expected \(\(5, 2, 4\)"),
+        ("no carry", unroll, r"sequence gave \*, expected \(carry, ys\)"),
+        ("carry read", trajectory, r"is only to be returned, since a trajectory has"),
+    ],
+)
+def test_a_combinator_that_goes_wrong_is_told_so(way, call, message):
+    cell = _Wrong(way)
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(cell, params_of(cell), jnp.ones((5, 2, 3)))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Unsaid(Combinator):
+    cells: tuple
+
+
+def test_a_combinator_without_a_sequence_and_a_merge_that_fails_are_named():
+    cell = _Unsaid((GRU(3, 4),))
+    with pytest.raises(TypeError, match="_Unsaid defines no `sequence`"):
+        unroll(cell, params_of(cell), jnp.ones((5, 3)))
+    cell = Bidirectional(GRU(3, 4), GRU(3, 5), operator.add)
+    with pytest.raises(
+        TypeError, match=r"Bidirectional: merge=.*add.* \(4,\) and \(5,\)"
+    ):
+        unroll(cell, params_of(cell), jnp.ones((5, 3)))

@@ -94,7 +94,7 @@ CALLS = {
         (
             {"lengths": jnp.array([7, 8])},
             ValueError,
-            r"lengths has the entry 8, expected 0 to 7, the number of steps of xs",
+            r"lengths has the entry 8, expected 0 to 7, the number of steps",
         ),
         ({"lengths": [3, -1]}, ValueError, r"lengths has the entry -1, expected 0 to 7"),
         ({"lengths": 3}, ValueError, r"lengths has shape \(\), expected \(2,\): one for"),
@@ -109,7 +109,7 @@ CALLS = {
         (
             {"mask": jnp.ones((7, 2))},
             TypeError,
-            r"mask has dtype float64, expected booleans: True where a step counts; conv",
+            r"mask has dtype float64, expected booleans: True where a step counts; num",
         ),
         (
             {"mask": jnp.ones((2, 7), bool)},

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from ..cell import Cell
+from ..checks import shapes
 from .combinator import Combinator
 from .merges import concatenate
 
@@ -21,8 +22,9 @@ class Bidirectional(Combinator):
     Params and carry are the tuple (forward, backward); the final carry of the backward
     cell is the one after the first step. With lengths or a mask, the backward cell starts
     at each example's own last valid step. It exists only over whole sequences: a single
-    step of it is an error. Schuster and Paliwal, "Bidirectional recurrent neural
-    networks", IEEE Transactions on Signal Processing 45, 1997.
+    step of it is an error, and a sequence cut into pieces is not the sequence. Schuster
+    and Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal
+    Processing 45, 1997.
 
     Args:
         forward, backward: cells, or combinators, of the same input.
@@ -56,11 +58,11 @@ class Bidirectional(Combinator):
                 f"Bidirectional: merge is {self.merge!r}, expected a function of both "
                 "outputs such as jaxrnn.concatenate"
             )
-        shapes = [self.forward.input_shape, self.backward.input_shape]
-        if ... not in shapes and shapes[0] != shapes[1]:
+        both = [self.forward.input_shape, self.backward.input_shape]
+        if ... not in both and both[0] != both[1]:
             raise ValueError(
                 "Bidirectional: forward and backward read the same x, but have the "
-                f"input_shapes {shapes[0]} and {shapes[1]}"
+                f"input_shapes {both[0]} and {both[1]}"
             )
 
     @property
@@ -72,4 +74,13 @@ class Bidirectional(Combinator):
         backward, ys_backward = self.backward.sequence(
             params[1], carry[1], xs, run[1].backwards()
         )
-        return (forward, backward), run.map(self.merge, ys, ys_backward)
+        return (forward, backward), run.map(self._merged, ys, ys_backward)
+
+    def _merged(self, forward: Any, backward: Any) -> Any:
+        try:
+            return self.merge(forward, backward)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"Bidirectional: merge={self.merge!r} cannot take outputs of the shapes "
+                f"{shapes(forward)} and {shapes(backward)} of one step ({error})"
+            ) from error

@@ -18,7 +18,7 @@ class Combinator(Cell[tuple, tuple, Any]):
     A subclass has a field `cells` (or a property of that name) and defines `sequence`,
     which hands `run[i]` to the cell i: see `Cell.sequence`. Unless it defines `project`,
     `step` and `output` too, it exists over whole sequences only, and a single step is
-    refused.
+    refused; in a `project` of its own, the keys of the cell i are `keys.child(i)`.
 
     Raises:
         ValueError: without cells.
@@ -78,6 +78,12 @@ class Combinator(Cell[tuple, tuple, Any]):
         return tuple(
             cell.prepare(p, None if key is None else jax.random.fold_in(key, index))
             for index, (cell, p) in enumerate(zip(self.cells, params, strict=True))
+        )
+
+    def sequence(self, params: tuple, carry: tuple, xs: Any, run: Any) -> tuple:
+        raise TypeError(
+            f"{type(self).__name__} defines no `sequence`: what does it make of a whole "
+            "sequence, out of those of its cells?"
         )
 
     def project(self, params: tuple, x: Any, keys: Keys | None = None) -> Any:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..cell import as_input
-from ..checks import shapes
+from ..checks import alike, shapes
 from ..keys import Keys
 from .wrapper import Wrapper
 
@@ -53,8 +53,7 @@ class Residual(Wrapper):
         return self._sum(x, as_input(self.cell.output(params, carry, drive), x))
 
     def _sum(self, x: Any, y: Any) -> Any:
-        same = jax.tree.structure(x) == jax.tree.structure(y)
-        if not same or shapes(x) != shapes(y):
+        if not alike(x, y):
             raise ValueError(
                 f"Residual: x has shape {shapes(x)}, and the output of {self.cell} "
                 f"{shapes(y)}, expected the same; put a Dense behind the cell, in a Stack"

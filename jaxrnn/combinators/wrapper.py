@@ -26,10 +26,12 @@ class Wrapper(Cell[Any, Any, Any]):
 
         params, carry, drive, y: those of `cell`
 
-    A subclass overrides what it changes. One that changes what happens to a whole
-    sequence overrides `sequence`; without that, its `step` runs over the sequence and
-    `cell` is one joint state (see `Cell.sequence`). One that overrides `sequence` but not
-    `step` exists over whole sequences only, and a single step is refused.
+    A subclass overrides what it changes, and hands keys on to `project`; one with params
+    of its own overrides every function, as `LearnedCarry` does. One that changes what
+    happens to a whole sequence overrides `sequence`; without that, its `step` runs over
+    the sequence and `cell` is one joint state (see `Cell.sequence`). One that overrides
+    `sequence` but not `step` exists over whole sequences only, and a single step is
+    refused.
 
     Args:
         cell: the cell inside.
