@@ -99,8 +99,8 @@ class Run:
             raise ValueError(
                 f"{self.call}: {cell} got a carry of the shapes {checks.shapes(carry)}, "
                 f"expected {checks.shapes(expected)}: in `sequence`, cell i gets "
-                "carry[i] with run[i]; what a cell returns for its carry is only to be returned, "
-                "since a trajectory has every carry there"
+                "carry[i] with run[i]; what a cell returns for its carry is only to be "
+                "returned, since a trajectory has every carry there"
             )
 
     def _landing(self, cell: Cell, params: Any, initial: Any, xs: Any) -> Any:

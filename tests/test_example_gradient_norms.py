@@ -99,6 +99,7 @@ def test_the_references_are_the_entropies_of_the_counts(finished):
         assert re.search(rf"{name} \(reference\) +{value:.3f}", process.stdout)
 
 
+@pytest.mark.slow
 def test_the_same_seed_prints_the_same_and_another_does_not(tmp_path, text):
     command = f"--text {text} --cells gru --steps 5 {TINY}"
     first, again = run(tmp_path, command), run(tmp_path, command)

@@ -116,7 +116,9 @@ def inputs_of(cell, leading, seed=2):
 
 def carry_of(cell, params, batch_shape=(), seed=3):
     """A random carry, batch axes first."""
-    return random_like(jax.eval_shape(cell.initial_carry, params), seed, batch_shape)
+    initial = jax.eval_shape(cell.initial_carry, params)
+    carry = random_like(initial, seed, batch_shape)
+    return jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), carry, initial)
 
 
 def loop(cell, params, xs, carry, reverse=False, key=None, **options):

@@ -110,6 +110,7 @@ def nnx_rnn(name, reverse):
     return Comparison(cell, to_params, weights, padded(apply), reverse=reverse)
 
 
+@pytest.mark.slow
 @EVERY_LENGTHS
 @EVERY_DIRECTION
 @EVERY_CELL
