@@ -121,6 +121,7 @@ def test_residual_and_dense_skip_add_and_join():
     close(unroll(skip, params, xs)[1], jnp.concatenate([one, two, three], -1))
 
 
+@pytest.mark.slow
 def test_residual_keeps_the_gradient_where_the_cell_loses_it():
     """y = x + h: through 12 layers of small weights, dL/dx stays near one."""
     layers = [GRU(4, 4)] * 12

@@ -136,6 +136,7 @@ def test_ctrl_c_in_training_keeps_what_is_done_and_says_so(tmp_path, text):
     assert numbers(tmp_path)["cells"]["gru"]["steps"] >= 10
 
 
+@pytest.mark.slow
 def test_ctrl_c_between_two_cells_keeps_the_first(tmp_path, text):
     """The bar of the second cell appears when it is about to be measured."""
     options = f"--text {text} --steps 3 --cells gru lstm {TINY}"

@@ -105,6 +105,7 @@ def test_a_loss_at_every_step_adds_up():
         np.testing.assert_array_equal(part[t + 1 :], 0)  # nothing flows into the future
 
 
+@pytest.mark.slow
 def test_examples_of_a_batch_do_not_mix():
     cell = Stack((GRU(3, 4), LSTM(4, 5), Dense(5, 2)))
     params, xs = params_of(cell), inputs_of(cell, (T, 3))

@@ -158,7 +158,13 @@ def test_a_batch_equals_a_loop_over_examples(cell):
 
 
 @every_cell
-@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize(
+    "reverse",
+    [
+        pytest.param(True, id="backwards"),
+        pytest.param(False, id="forwards", marks=pytest.mark.slow),
+    ],
+)
 def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):
     """Four examples: all of VALID and RESETS, the two alone, and no valid step at all."""
     params, xs, carry = example(cell, (4,), steps=len(VALID))

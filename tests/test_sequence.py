@@ -331,7 +331,13 @@ def mapped(function, **options):
     )
 
 
-@pytest.mark.parametrize("with_carry", [False, True], ids=["no_carry", "carry"])
+@pytest.mark.parametrize(
+    "with_carry",
+    [
+        pytest.param(False, id="no_carry", marks=pytest.mark.slow),
+        pytest.param(True, id="carry"),
+    ],
+)
 def test_under_shard_map_every_call_is_what_it_is_without(with_carry):
     cell = Stack((LSTM(3, 5), Dense(5, 2)))
     params, xs = params_of(cell), inputs_of(cell, (6, 4))
@@ -358,6 +364,7 @@ def test_under_shard_map_every_call_is_what_it_is_without(with_carry):
             np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_under_shard_map_half_a_carry_and_a_key_may_vary(key):
     cell = Stack((_Noisy(3), LSTM(3, 5)))
     params, xs, carry = cell.init(key), jnp.ones((6, 2, 3)), jnp.ones((4, 5))

@@ -103,7 +103,13 @@ def mask_of(rows):
 
 
 @pytest.mark.parametrize("rows", MASKS.values(), ids=MASKS)
-@pytest.mark.parametrize("reverse", [False, True], ids=["forth", "back"])
+@pytest.mark.parametrize(
+    "reverse",
+    [
+        pytest.param(False, id="forth"),
+        pytest.param(True, id="back", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", ["simple_tanh", "lstm", "gru"])
 def test_masks(name, reverse, rows):
     comparison(name, reverse).assert_parity(mask=mask_of(rows))
