@@ -33,18 +33,12 @@ from jaxrnn.keys import keys_in_time, prepare_key
 
 ZOO = {
     "elman": Elman(3, 5),
-    "elman_relu_identity": Elman(
-        3, 5, activation="relu", recurrent_init=initializers.identity
-    ),
-    "elman_linear_no_bias": Elman(3, 4, activation="identity", use_bias=False),
     "lstm": LSTM(3, 5),
     "gru": GRU(3, 5),
-    "gru_no_bias": GRU(3, 4, use_bias=False),
     "gru_reset_before": GRU(3, 5, reset_after=False, recurrent_dropout=0.4),
     "dense": Dense(3, 4),
     "embedding": Embedding(vocabulary=7, features=3),
     "stack_mixed": Stack((LSTM(3, 4), GRU(4, 5))),
-    "stack_nested": Stack((Stack((Elman(3, 4), Elman(4, 4))), Dense(4, 3))),
     "stack_language_model": Stack((Embedding(7, 3), Elman(3, 5), Dense(5, 7))),
     "dropouts": Stack(
         (Dropout(0.4), LSTM(3, 4, recurrent_dropout=0.4), VariationalDropout(0.4))
@@ -54,7 +48,9 @@ ZOO = {
     "residual": Residual(Zoneout(Elman(3, 3), 0.4)),
     "dense_skip": DenseSkip((GRU(3, 2), Elman(5, 4))),
     "learned_carry": LearnedCarry(LSTM(3, 4)),
-    "wrapper": Wrapper(Elman(3, 4)),
+    "wrapper": Wrapper(
+        Elman(3, 4, "relu", use_bias=False, recurrent_init=initializers.identity)
+    ),
     "bidirectional": Bidirectional(LSTM(3, 4, recurrent_dropout=0.4), GRU(3, 2)),
     "residual_bidirectional": Stack(
         (Residual(Bidirectional(GRU(3, 2), LearnedCarry(Elman(3, 1)))), Elman(3, 4))
