@@ -132,6 +132,7 @@ def _has_values(array: Any) -> bool:
 
 
 def as_array(call: str, name: str, value: Any) -> Any:
+    """`value` as an array, of NumPy unless it is one of JAX or holds traced values."""
     if isinstance(value, jax.Array):
         return value
     try:  # in NumPy: what jax makes of it under a trace has no value to look at

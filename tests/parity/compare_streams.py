@@ -4,7 +4,6 @@ import functools
 
 import compare
 import jax
-import numpy as np
 from zoo import inputs_of, random_like
 
 from jaxrnn import LSTMCarry, batched_carry, unroll
@@ -87,14 +86,5 @@ class Comparison:
         if peer_streams is None:
             peer_streams = streams
         theirs = self.evaluate_peer(self.run, self.weights, *inputs, peer_streams)
-        assert jax.tree.structure(ours) == jax.tree.structure(theirs)
-        for (path, our), their in zip(
-            jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True
-        ):
-            name = jax.tree_util.keystr(path)
-            assert our.dtype == their.dtype == np.float64, name
-            assert np.any(our), f"{name} is zero everywhere: nothing is compared"
-            np.testing.assert_allclose(
-                our, their, rtol=1e-12, atol=1e-12, equal_nan=False, err_msg=name
-            )
+        compare.assert_same(ours, theirs)
         return ours
