@@ -1,0 +1,109 @@
+"""Measure jaxrnn beside its peers: tables on stdout, progress on stderr.
+
+    python -m benchmarks --quick
+    python -m benchmarks against_peers --cells lstm --json lstm.json
+    python -m benchmarks --tables lstm.json
+
+benchmarks/README.md says what each question means and how timings are taken.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from . import against_peers
+from .cases import GATES
+from .libraries import LIBRARIES, PEERS
+from .options import Options, ProgressLine
+from .record import Record
+from .tables import environment
+from .workers import Turns
+
+QUESTIONS: dict[str, ModuleType] = {
+    module.QUESTION: module for module in (against_peers,)
+}
+
+
+def main() -> None:
+    arguments = parse(sys.argv[1:])
+    if arguments.tables:
+        show(json.loads(arguments.tables.read_text()))
+        return
+    turns = Turns(rounds=3, seconds=0.05) if arguments.quick else Turns()
+    if arguments.rounds:
+        turns = Turns(rounds=arguments.rounds, seconds=turns.seconds)
+    options = Options(
+        cells=tuple(arguments.cells),
+        peers=tuple(arguments.peers),
+        quick=arguments.quick,
+        turns=turns,
+        progress=ProgressLine(),
+    )
+    chosen = {
+        name: value for name, value in vars(arguments).items() if name not in ("json",)
+    }
+    record = Record(arguments.json, chosen)
+    try:
+        with options.progress.rich:
+            for name in arguments.questions:
+                QUESTIONS[name].measure(record, options)
+    finally:
+        record.save()
+        show(record.data)
+
+
+def show(data: dict) -> None:
+    """The tables of what there is, an interrupted run's too."""
+    print(environment(data))
+    for name, rows in data["questions"].items():
+        module = QUESTIONS[name]
+        question = (module.__doc__ or name).splitlines()[0]
+        print(f"\n## {question}\n")
+        print(module.report(rows) if rows else "Nothing was measured.")
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    installed = [name for name in PEERS if LIBRARIES[name].installed]
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "questions",
+        nargs="*",
+        metavar="question",
+        help=f"of {', '.join(QUESTIONS)}; all by default",
+    )
+    parser.add_argument("--quick", action="store_true", help="within two minutes")
+    parser.add_argument(
+        "--cells", nargs="+", choices=GATES, default=list(GATES), help="all by default"
+    )
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        choices=PEERS,
+        default=installed,
+        help="those that are installed by default",
+    )
+    parser.add_argument("--rounds", type=int, help="rounds of turns in timings")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="save every number")
+    parser.add_argument(
+        "--tables", type=Path, metavar="FILE", help="print those of a saved run, only"
+    )
+    arguments = parser.parse_args(words)
+    unknown = set(arguments.questions) - QUESTIONS.keys()
+    if unknown:
+        parser.error(f"no such question: {', '.join(sorted(unknown))}")
+    arguments.questions = arguments.questions or list(QUESTIONS)
+    missing = [name for name in arguments.peers if not LIBRARIES[name].installed]
+    if missing:
+        parser.error(f"not installed: {', '.join(missing)}")
+    arguments.cells = [cell for cell in GATES if cell in arguments.cells]
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
