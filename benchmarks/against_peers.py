@@ -1,24 +1,20 @@
 """Is one layer of jaxrnn faster than the same layer of other libraries?"""
 
 import dataclasses
-import statistics
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from .cases import FORWARD, GATES, QUICK_SHAPES, SHAPES, TITLES, TRAINING, Case
-from .equality import assert_workers_agree
+from .comparison import measure_case
 from .libraries import CONTROL, FLOOR, LIBRARIES, OURS, PEERS
 from .options import Options
 from .ratios import STATISTICS, Ratios, geometric_mean, ratios, spread
 from .record import Record
-from .tables import ABSENT, pair, table
-from .workers import alternate, started
+from .tables import ABSENT, digits, milliseconds, pair, table
+from .workers import ask_all, started
 
 QUESTION = "against_peers"
 Row = dict[str, Any]
-SHAPE = ("T", "B", "I", "H")
 
 
 def measure(record: Record, options: Options) -> None:
@@ -28,50 +24,23 @@ def measure(record: Record, options: Options) -> None:
     options.progress.begin(QUESTION, 2 * len(every))
     record.begin(QUESTION)
     measured = [OURS, CONTROL, FLOOR, *(name for name in PEERS if name in options.peers)]
-    with started(*measured) as workers, tempfile.TemporaryDirectory() as folder:
+    with started(*measured) as workers:
         for case in every:
-            having = {
-                name: worker
-                for name, worker in workers.items()
-                if case.cell in LIBRARIES[name].cells
-            }
-            costs = {}
-            for name, worker in having.items():
-                options.progress.say(f"{case}: {LIBRARIES[name].title} compiles")
-                worker.build(case)
-                costs[name] = {
-                    what: worker.ask("compile", what=what) for what in (FORWARD, TRAINING)
-                }
-            options.progress.say(f"{case}: comparing results")
-            compared = {name: having[name] for name in having if name != FLOOR}
-            assert_workers_agree(compared, having[OURS], Path(folder))
-            for what in (FORWARD, TRAINING):
-                options.progress.say(f"{case}: {what}")
-                seconds = alternate(having, what, options.turns)
-                for name in having:
-                    record.add(
-                        QUESTION,
-                        **dataclasses.asdict(case),
-                        what=what,
-                        library=name,
-                        seconds=seconds[name],
-                        **costs[name][what],
-                    )
-                options.progress.advance()
-        for worker in workers.values():
-            record.add_versions(worker.ask("versions"))
+            measure_case(QUESTION, case, workers, record, options)
+        for versions in ask_all(workers, "versions").values():
+            record.add_versions(versions)
 
 
 def report(rows: Sequence[Row]) -> str:
     """A table for each cell, forward and training, and the geometric means of all."""
-    points = [*grouped(rows)]
+    points = grouped(rows)
     parts = [INTRODUCTION]
     for cell in GATES:
         for what in (FORWARD, TRAINING):
-            some = [point for point in points if point[:2] == (cell, what)]
+            some = selected(points, what, cell)
             if some:
                 heading = f"### {TITLES[cell]}, {TITLE_OF[what]}"
-                parts += [heading, cell_table([point[2:] for point in some])]
+                parts += [heading, cell_table(some)]
     return "\n\n".join([*parts, "### Geometric means over the grid", summary(points)])
 
 
@@ -82,51 +51,66 @@ squares of all outputs) with its gradients in all weights and in the inputs. Rat
 the other's time over jaxrnn's, of medians (of minima): **above 1, jaxrnn is faster**.
 `control` is the same ratio for jaxrnn in a second process, 1 but for noise; `spread` is
 the interquartile range of jaxrnn's runs over their median. `products alone` are the
-case's matrix products and nothing else, the floor. A dash: that library has no such cell
-(the Elman cell of haiku is a relu, its GRU resets before the product; equinox has no
-Elman cell)."""
+case's matrix products by XLA and nothing else, a floor for the libraries of JAX, and
+`GFLOP/s` their speed. A dash: that library has no such cell (haiku's Elman cell is a relu
+and its GRU resets before the product; equinox has no Elman cell)."""
 
 
-Point = tuple[str, str, tuple[int, ...], dict[str, list[float]]]
+class Point(NamedTuple):
+    """One program of one case, in every library."""
+
+    case: Case
+    what: str
+    seconds: dict[str, list[float]]
 
 
-def grouped(rows: Sequence[Row]) -> Iterator[Point]:
-    """(cell, what, shape, seconds by library), in the order of the rows."""
-    found: dict[tuple, dict[str, list[float]]] = {}
+def grouped(rows: Sequence[Row]) -> list[Point]:
+    """The points, in the order of the rows."""
+    points: dict[tuple[Case, str], Point] = {}
     for row in rows:
-        key = row["cell"], row["what"], tuple(row[size] for size in SHAPE)
-        found.setdefault(key, {})[row["library"]] = row["seconds"]
-    for (cell, what, shape), seconds in found.items():
-        yield cell, what, shape, seconds
+        case = Case(**{field.name: row[field.name] for field in dataclasses.fields(Case)})
+        point = points.setdefault((case, row["what"]), Point(case, row["what"], {}))
+        point.seconds[row["library"]] = row["seconds"]
+    return list(points.values())
 
 
-def both_statistics(seconds: dict[str, list[float]]) -> tuple[Ratios, Ratios]:
-    by_median, by_minimum = (ratios(seconds, statistic) for statistic in STATISTICS)
+def selected(points: Sequence[Point], what: str, cell: str | None = None) -> list[Point]:
+    return [
+        point
+        for point in points
+        if point.what == what and cell in (None, point.case.cell)
+    ]
+
+
+def both_statistics(point: Point) -> tuple[Ratios, Ratios]:
+    by_median, by_minimum = (ratios(point.seconds, name) for name in STATISTICS)
     return by_median, by_minimum
 
 
-def cell_table(points: Sequence[tuple[tuple[int, ...], dict[str, list[float]]]]) -> str:
-    present = {name for _, seconds in points for name in seconds}
+def cell_table(points: Sequence[Point]) -> str:
+    present = {name for point in points for name in point.seconds}
     columns = [name for name in (FLOOR, OURS, *PEERS) if name in present]
     lines, compared = [], []
-    for shape, seconds in points:
-        median, minimum = both_statistics(seconds)
+    for point in points:
+        case, seconds = point.case, point.seconds
+        median, minimum = both_statistics(point)
         compared.append((median, minimum))
         best = median.best_jax_peer
         lines.append(
             [
-                ", ".join(map(str, shape)),
+                f"{case.T}, {case.B}, {case.I}, {case.H}",
                 *(milliseconds(seconds.get(name)) for name in columns),
                 LIBRARIES[best].title if best else ABSENT,
                 pair(median.best_jax, minimum.best_jax),
                 pair(median.torch, minimum.torch),
                 pair(median.control, minimum.control),
                 f"{100 * spread(seconds[OURS]):.0f}%",
+                gigaflops(point),
             ]
         )
     means = mean_ratios(compared)
     blanks = [""] * (len(columns) + 1)
-    lines.append(["geometric mean", *blanks, *means, ""])
+    lines.append(["geometric mean", *blanks, *means, "", ""])
     header = [
         "T, B, I, H",
         *(LIBRARIES[name].title for name in columns),
@@ -135,14 +119,17 @@ def cell_table(points: Sequence[tuple[tuple[int, ...], dict[str, list[float]]]])
         "torch / jaxrnn",
         "control",
         "spread",
+        "products, GFLOP/s",
     ]
     return table(header, lines)
 
 
-def milliseconds(runs: list[float] | None) -> str:
-    if runs is None:
+def gigaflops(point: Point) -> str:
+    """The fastest that the machine has done the products of the case."""
+    if FLOOR not in point.seconds:
         return ABSENT
-    return pair(1e3 * statistics.median(runs), 1e3 * min(runs))
+    work = point.case.products * (3 if point.what == TRAINING else 1)
+    return digits(1e-9 * work / min(point.seconds[FLOOR]))
 
 
 def mean_ratios(compared: Sequence[tuple[Ratios, Ratios]]) -> list[str]:
@@ -160,14 +147,11 @@ def summary(points: Sequence[Point]) -> str:
     """Per cell, and over the cells."""
     lines = []
     for what in (FORWARD, TRAINING):
-        selected = [point for point in points if point[1] == what]
-        cells = [cell for cell in GATES if any(cell == point[0] for point in selected)]
-        for cell in cells:
-            some = [both_statistics(point[3]) for point in selected if point[0] == cell]
-            best, torch, control = mean_ratios(some)
-            lines.append([f"{TITLES[cell]}: {what}", str(len(some)), best, torch, control])
-        every = mean_ratios([both_statistics(point[3]) for point in selected])
-        lines.append([f"all: {what}", str(len(selected)), *every])
+        groups = {TITLES[cell]: selected(points, what, cell) for cell in GATES}
+        groups = {title: some for title, some in groups.items() if some}
+        groups["all"] = selected(points, what)
+        for title, some in groups.items():
+            means = mean_ratios([both_statistics(point) for point in some])
+            lines.append([f"{title}: {what}", str(len(some)), *means])
     header = ["", "shapes", "best JAX peer / jaxrnn", "torch / jaxrnn", "control"]
     return table(header, lines)
-

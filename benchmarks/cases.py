@@ -27,7 +27,7 @@ SHAPES = (
     (784, 100, 1, 128),
     (2000, 4, 32, 256),
 )
-QUICK_SHAPES = ((128, 1, 128, 128), (64, 16, 128, 128))
+QUICK_SHAPES = ((64, 16, 128, 128),)
 
 Params = tuple[tuple[dict[str, Any], ...], ...]  # [layer][direction][name]
 
@@ -46,7 +46,13 @@ class Case:
     ragged: bool = False  # sequences of different lengths
 
     def __str__(self) -> str:
-        return f"{self.cell} {self.T},{self.B},{self.I},{self.H}"
+        layers = f", {self.layers} layers" if self.layers > 1 else ""
+        return f"{self.cell} {self.T},{self.B},{self.I},{self.H}{layers}"
+
+    @property
+    def products(self) -> int:
+        """The floating-point operations of a single layer's matrix products, forward."""
+        return 2 * self.T * self.B * GATES[self.cell] * self.H * (self.I + self.H)
 
 
 def weights(case: Case) -> Params:

@@ -35,18 +35,22 @@ def assert_equal(name: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Non
 
 
 def assert_workers_agree(
-    workers: dict[str, Worker], reference: Worker, folder: Path
+    workers: dict[str, Worker], reference: str, folder: Path
 ) -> None:
     """Every worker computes what the reference does, all of them built and compiled."""
-    ours = results(reference, folder)
-    for name, worker in workers.items():
-        if worker is not reference:
-            assert_equal(name, results(worker, folder), ours)
+    for name in workers:
+        workers[name].send("results", path=str(folder / f"{name}.npz"))
+    for worker in workers.values():
+        worker.receive()
+    ours = taken(folder, reference)
+    for name in workers:
+        if name != reference:
+            assert_equal(name, taken(folder, name), ours)
 
 
-def results(worker: Worker, folder: Path) -> dict[str, np.ndarray]:
-    path = folder / f"{worker.name}.npz"
-    worker.ask("results", path=str(path))
+def taken(folder: Path, name: str) -> dict[str, np.ndarray]:
+    """The results that a worker has written; the file goes."""
+    path = folder / f"{name}.npz"
     with np.load(path) as arrays:
         loaded = dict(arrays)
     path.unlink()

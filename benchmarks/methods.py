@@ -5,14 +5,14 @@ from typing import Any
 
 import jaxrnn
 
-DEFAULT = "Scan()"
-
 
 def existing(**settings: dict[str, Any]) -> dict[str, Any]:
     """Those settings of `Scan` whose fields there are, by the code that makes them."""
     fields = {field.name for field in dataclasses.fields(jaxrnn.Scan)}
     scans = [
-        jaxrnn.Scan(**options) for options in settings.values() if options.keys() <= fields
+        jaxrnn.Scan(**options)
+        for options in settings.values()
+        if options.keys() <= fields
     ]
     return {repr(scan): scan for scan in scans}
 

@@ -36,6 +36,17 @@ def ratios(seconds: Mapping[str, Sequence[float]], statistic: str) -> Ratios:
     return Ratios(best, over_ours(best), over_ours("torch"), over_ours(CONTROL))
 
 
+def median_and_minimum(
+    seconds: Mapping[str, Sequence[float]], name: str
+) -> tuple[float, float]:
+    """One library's ratio to jaxrnn, of medians and of minima."""
+    median, minimum = (
+        statistic(seconds[name]) / statistic(seconds[OURS])
+        for statistic in STATISTICS.values()
+    )
+    return median, minimum
+
+
 def geometric_mean(values: Iterable[float | None]) -> float | None:
     """Of those that are there; None if none is."""
     logarithms = [math.log(value) for value in values if value is not None]

@@ -1,5 +1,6 @@
 """Tables in Markdown, and the way numbers look in them."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -25,6 +26,13 @@ def digits(value: float | None) -> str:
 def pair(first: float | None, second: float | None) -> str:
     """`first (second)`."""
     return ABSENT if first is None else f"{digits(first)} ({digits(second)})"
+
+
+def milliseconds(seconds: Sequence[float] | None) -> str:
+    """Of every run: `median (minimum)`."""
+    if seconds is None:
+        return ABSENT
+    return pair(1e3 * statistics.median(seconds), 1e3 * min(seconds))
 
 
 def mebibytes(count: float) -> str:

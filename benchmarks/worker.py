@@ -60,6 +60,12 @@ class Session:
         gc.enable()
         return seconds
 
+    def methods(self) -> list[str]:
+        """The settings of jaxrnn's method that there are, the default first."""
+        from .methods import METHODS
+
+        return list(METHODS)
+
     def versions(self) -> dict[str, str]:
         """Of the packages that this process has imported."""
         found = {"python": sys.version.split()[0]}

@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,30 @@ class Worker:
         Raises:
             RuntimeError: if the worker fails or has ended.
         """
-        to, back = self._process.stdin, self._process.stdout
-        assert to and back
-        try:
-            print(json.dumps({"do": do, **request}), file=to, flush=True)
-            line = back.readline()
-        except BrokenPipeError:
-            line = ""
+        self.send(do, **request)
+        return self.receive()
+
+    def send(self, do: str, **request: Any) -> None:
+        """Begin a request; `receive` its answer before the next."""
+        assert self._process.stdin
+        self._asked = f"{do} {request}"
+        with contextlib.suppress(BrokenPipeError):  # `receive` will say it
+            line = json.dumps({"do": do, **request})
+            print(line, file=self._process.stdin, flush=True)
+
+    def receive(self) -> Any:
+        """The answer to the request that was sent."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the worker of {self.name} has ended, at {do} {request}")
+            raise RuntimeError(f"the worker of {self.name} has ended, at {self._asked}")
         answer = json.loads(line)
         if "error" in answer:
-            raise RuntimeError(f"{self.name}, {do} {request}:\n{answer['error']}")
+            raise RuntimeError(f"{self.name}, {self._asked}:\n{answer['error']}")
         return answer["answer"]
 
     def build(self, case: Case, **options: Any) -> None:
+        """Weights and inputs of a case, in the worker."""
         self.ask("build", case=dataclasses.asdict(case), options=options)
 
     def close(self) -> None:
@@ -77,6 +86,13 @@ def started(*names: str) -> Iterator[dict[str, Worker]]:
             worker.close()
 
 
+def ask_all(workers: dict[str, Worker], do: str, **request: Any) -> dict[str, Any]:
+    """The answers of all, who work at the same time: for what is not timed."""
+    for worker in workers.values():
+        worker.send(do, **request)
+    return {name: worker.receive() for name, worker in workers.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class Turns:
     """How long to measure: rounds in which each worker has one turn, of many runs."""
@@ -87,10 +103,7 @@ class Turns:
 
 
 def alternate(
-    workers: dict[str, Worker],
-    what: str,
-    turns: Turns,
-    report: Callable[[], None] = lambda: None,
+    workers: dict[str, Worker], what: str, turns: Turns
 ) -> dict[str, list[float]]:
     """Seconds of every run of each worker, one working at a time, in turns.
 
@@ -108,5 +121,4 @@ def alternate(
             runs = min(max(runs, 1), turns.most_runs)
             time.sleep(PAUSE)
             seconds[name] += workers[name].ask("time", what=what, runs=runs)
-        report()
     return seconds

@@ -43,9 +43,7 @@ LIBRARIES = {
     OURS: Library("jaxrnn", "jaxrnn", EVERY_CELL, "jaxrnn"),
     CONTROL: Library("jaxrnn again", "jaxrnn", EVERY_CELL, "jaxrnn"),
     FLOOR: Library("products alone", "jax", EVERY_CELL, "products"),
-    "flax_linen": Library(
-        "flax linen", "flax", ("elman", "lstm", "gru"), "flax_linen"
-    ),
+    "flax_linen": Library("flax linen", "flax", ("elman", "lstm", "gru"), "flax_linen"),
     "flax_nnx": Library("flax nnx", "flax", ("elman", "lstm", "gru"), "flax_nnx"),
     # Its Elman cell is a relu and nothing else, its GRU resets before the product.
     "haiku": Library("haiku", "haiku", ("lstm", "gru_before"), "haiku"),
@@ -57,9 +55,7 @@ LIBRARIES = {
         "keras",
         environment={"KERAS_BACKEND": "jax"},
     ),
-    "torch": Library(
-        "torch", "torch", ("elman", "lstm", "gru"), "torch", uses_jax=False
-    ),
+    "torch": Library("torch", "torch", ("elman", "lstm", "gru"), "torch", uses_jax=False),
     "user_project": Library(
         "user's cell, with project",
         "jaxrnn",

@@ -1,4 +1,4 @@
-"""flax.linen: `nn.RNN` time-major, and `nn.Bidirectional`; a dense layer for each gate."""
+"""flax.linen: `nn.RNN` time-major, and `nn.Bidirectional`."""
 
 from typing import Any
 

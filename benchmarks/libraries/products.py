@@ -32,7 +32,9 @@ class Products:
         self.T, self.B, self.I, self.H = case.T, case.B, case.I, case.H
         self.gates = GATES[case.cell]
         steps = CHUNK_BYTES // (4 * self.gates * self.B * self.H)
-        self.chunk = max(k for k in range(1, self.T + 1) if self.T % k == 0 and k <= max(steps, 1))
+        self.chunk = max(
+            k for k in range(1, self.T + 1) if self.T % k == 0 and k <= max(steps, 1)
+        )
 
     def arguments(self) -> tuple[dict[str, jax.Array]]:
         """Blocks of the recurrent kernel are orthogonal: nothing grows or underflows."""
