@@ -26,8 +26,9 @@ QUESTIONS: dict[str, ModuleType] = {
 }
 
 
-def main() -> None:
-    arguments = parse(sys.argv[1:])
+def main(words: list[str]) -> None:
+    """The command, given its words."""
+    arguments = parse(words)
     if arguments.tables:
         show(json.loads(arguments.tables.read_text()))
         return
@@ -41,10 +42,8 @@ def main() -> None:
         turns=turns,
         progress=ProgressLine(),
     )
-    chosen = {
-        name: value for name, value in vars(arguments).items() if name not in ("json",)
-    }
-    record = Record(arguments.json, chosen)
+    settings = {**vars(arguments), "json": None, "tables": None}  # no machine's paths
+    record = Record(arguments.json, settings)
     try:
         with options.progress.rich:
             for name in arguments.questions:
@@ -106,4 +105,4 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

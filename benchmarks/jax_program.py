@@ -77,8 +77,9 @@ class JaxProgram(Compiled):
     ) -> None:
         jax.clear_caches()  # the programs of the case before
         params = jax.tree.map(jnp.asarray, cases.weights(case))
-        weights, self._pull_back = jax.vjp(to_weights, params)
+        weights = jax.jit(to_weights)(params)
         leaves, self._structure = jax.tree.flatten(weights)
+        self._params, self._to_weights = params, to_weights
         xs = jnp.asarray(np.swapaxes(cases.inputs(case), 0, time_axis))
         lengths = cases.lengths(case)
         lengths = None if lengths is None else jnp.asarray(lengths)
@@ -93,11 +94,19 @@ class JaxProgram(Compiled):
     def _loss(self, leaves: list, xs: Any, lengths: Any) -> Any:
         return jnp.sum(self._forward(leaves, xs, lengths) ** 2)
 
+    def _pull_back(self, gradients: Any) -> Params:
+        """Gradients in the library's weights to those in jaxrnn's params."""
+
+        def pulled(params: Params, gradients: Any) -> Any:
+            return jax.vjp(self._to_weights, params)[1](gradients)[0]
+
+        return jax.jit(pulled)(self._params, gradients)
+
     def results(self) -> dict[str, np.ndarray]:
         """Outputs, loss and gradients, in jaxrnn's layout."""
         ys = self.run(FORWARD)
         loss, (leaves, xs) = self.run(TRAINING)
-        (params,) = self._pull_back(jax.tree.unflatten(self._structure, leaves))
+        params = self._pull_back(jax.tree.unflatten(self._structure, leaves))
         results = {
             "outputs": np.swapaxes(ys, 0, self._time_axis),
             "loss": np.asarray(loss),

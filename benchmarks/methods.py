@@ -5,20 +5,19 @@ from typing import Any
 
 import jaxrnn
 
+# The default first.
+SETTINGS: tuple[dict[str, Any], ...] = ({}, {"autodiff": True}, {"remat": True})
 
-def existing(**settings: dict[str, Any]) -> dict[str, Any]:
+
+def existing() -> dict[str, Any]:
     """Those settings of `Scan` whose fields there are, by the code that makes them."""
     fields = {field.name for field in dataclasses.fields(jaxrnn.Scan)}
-    scans = [
-        jaxrnn.Scan(**options)
-        for options in settings.values()
-        if options.keys() <= fields
-    ]
-    return {repr(scan): scan for scan in scans}
+    methods = {}
+    for setting in SETTINGS:
+        if setting.keys() <= fields:
+            words = [f"{name}={value!r}" for name, value in setting.items()]
+            methods[f"Scan({', '.join(words)})"] = jaxrnn.Scan(**setting)
+    return methods
 
 
-METHODS = existing(
-    default={},
-    autodiff={"autodiff": True},
-    remat={"remat": True},
-)
+METHODS = existing()

@@ -15,12 +15,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def digits(value: float | None) -> str:
-    """Three digits, or a dash."""
+    """Two or three digits, or a dash."""
     if value is None:
         return ABSENT
     if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 0.1:
+        return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.2g}"
 
 
 def pair(first: float | None, second: float | None) -> str:

@@ -27,16 +27,13 @@ def measure(record: Record, options: Options) -> None:
     options.progress.begin(QUESTION, 2 * len(shapes) + 2)
     record.begin(QUESTION)
     others = [name for name in PEERS_OF_DEEP if name in options.peers]
-    plan = (
-        (WRITTEN, [Case("lstm", *shape) for shape in shapes]),
-        (others, [deep]),
-    )
-    for names, cases in plan:
-        with started(OURS, CONTROL, *names) as workers:
-            for case in cases:
-                measure_case(QUESTION, case, workers, record, options)
-            for versions in ask_all(workers, "versions").values():
-                record.add_versions(versions)
+    with started(OURS, CONTROL, *WRITTEN, *others) as workers:
+        cases = [(Case("lstm", *shape), WRITTEN) for shape in shapes]
+        for case, names in [*cases, (deep, others)]:
+            some = {name: workers[name] for name in (OURS, CONTROL, *names)}
+            measure_case(QUESTION, case, some, record, options)
+        for versions in ask_all(workers, "versions").values():
+            record.add_versions(versions)
 
 
 def report(rows: Sequence[Row]) -> str:

@@ -46,9 +46,10 @@ class Session:
         """Write what the program computes, to be compared by who asks."""
         np.savez(path, **self._program.results())
 
-    def time(self, what: str, runs: int) -> list[float]:
-        """Seconds of each of so many runs, after one that is not counted."""
-        self._program.run(what)
+    def time(self, what: str, runs: int, warm: bool = True) -> list[float]:
+        """Seconds of each of so many runs; to warm up, one before is not counted."""
+        if warm:
+            self._program.run(what)
         gc.collect()
         gc.disable()
         seconds = []

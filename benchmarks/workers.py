@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import os
 import random
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from .cases import Case
-from .libraries import LIBRARIES
 
 ROOT = Path(__file__).parent.parent
 PAUSE = 0.05  # OpenMP's threads spin on for a while after a run
@@ -27,7 +25,6 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name],
             cwd=ROOT,
-            env=os.environ | LIBRARIES[name].environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -100,6 +97,7 @@ class Turns:
     rounds: int = 9
     seconds: float = 0.15  # of one turn, about
     most_runs: int = 10
+    long_run: float = 0.2  # seconds, beyond which caches are cold at every run anyway
 
 
 def alternate(
@@ -119,6 +117,7 @@ def alternate(
         for name in names:
             runs = round(turns.seconds / first[name])
             runs = min(max(runs, 1), turns.most_runs)
+            warm = first[name] < turns.long_run
             time.sleep(PAUSE)
-            seconds[name] += workers[name].ask("time", what=what, runs=runs)
+            seconds[name] += workers[name].ask("time", what=what, runs=runs, warm=warm)
     return seconds

@@ -20,7 +20,6 @@ class Library:
         cells: the cells that it has, in the equations of ours.
         module: the file here that measures it.
         options: keyword arguments of `program`.
-        environment: variables of its process.
         uses_jax: whether XLA compiles it.
     """
 
@@ -29,7 +28,6 @@ class Library:
     cells: tuple[str, ...]
     module: str
     options: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
     uses_jax: bool = True
 
     @property
@@ -48,13 +46,7 @@ LIBRARIES = {
     # Its Elman cell is a relu and nothing else, its GRU resets before the product.
     "haiku": Library("haiku", "haiku", ("lstm", "gru_before"), "haiku"),
     "equinox": Library("equinox", "equinox", ("lstm", "gru"), "equinox"),
-    "keras": Library(
-        "keras on JAX",
-        "keras",
-        EVERY_CELL,
-        "keras",
-        environment={"KERAS_BACKEND": "jax"},
-    ),
+    "keras": Library("keras on JAX", "keras", EVERY_CELL, "keras"),
     "torch": Library("torch", "torch", ("elman", "lstm", "gru"), "torch", uses_jax=False),
     "user_project": Library(
         "user's cell, with project",

@@ -1,12 +1,18 @@
 """keras on JAX: a layer through `stateless_call`; it is given batch-major sequences."""
 
+import os
+import tempfile
 from typing import Any
 
 import jax.numpy as jnp
-import keras
 
 from ..cases import Case, Params
 from ..jax_program import JaxProgram
+
+# The import reads both, once, and leaves a file in the home.
+with tempfile.TemporaryDirectory() as home:
+    os.environ.update(KERAS_BACKEND="jax", KERAS_HOME=home)
+    import keras
 
 
 def program(case: Case) -> JaxProgram:
