@@ -19,7 +19,7 @@ from .libraries import LIBRARIES, PEERS
 from .options import Options, ProgressLine
 from .record import Record
 from .tables import environment
-from .workers import Turns
+from .workers import Turns, Workers
 
 QUESTIONS: dict[str, ModuleType] = {
     module.QUESTION: module for module in (against_peers, compile_time, memory, user_cell)
@@ -35,17 +35,19 @@ def main(words: list[str]) -> None:
     turns = Turns(rounds=3, seconds=0.05) if arguments.quick else Turns()
     if arguments.rounds:
         turns = Turns(rounds=arguments.rounds, seconds=turns.seconds)
-    options = Options(
-        cells=tuple(arguments.cells),
-        peers=tuple(arguments.peers),
-        quick=arguments.quick,
-        turns=turns,
-        progress=ProgressLine(),
-    )
     settings = {**vars(arguments), "json": None, "tables": None}  # no machine's paths
     record = Record(arguments.json, settings)
     try:
-        with options.progress.rich:
+        progress = ProgressLine()
+        with Workers() as workers, progress.rich:
+            options = Options(
+                cells=tuple(arguments.cells),
+                peers=tuple(arguments.peers),
+                quick=arguments.quick,
+                turns=turns,
+                workers=workers,
+                progress=progress,
+            )
             for name in arguments.questions:
                 QUESTIONS[name].measure(record, options)
     finally:

@@ -11,7 +11,7 @@ from .options import Options
 from .ratios import STATISTICS, Ratios, geometric_mean, ratios, spread
 from .record import Record
 from .tables import ABSENT, digits, milliseconds, pair, table
-from .workers import ask_all, started
+from .workers import ask_all
 
 QUESTION = "against_peers"
 Row = dict[str, Any]
@@ -24,11 +24,11 @@ def measure(record: Record, options: Options) -> None:
     options.progress.begin(QUESTION, 2 * len(every))
     record.begin(QUESTION)
     measured = [OURS, CONTROL, FLOOR, *(name for name in PEERS if name in options.peers)]
-    with started(*measured) as workers:
-        for case in every:
-            measure_case(QUESTION, case, workers, record, options)
-        for versions in ask_all(workers, "versions").values():
-            record.add_versions(versions)
+    workers = options.workers.named(*measured)
+    for case in every:
+        measure_case(QUESTION, case, workers, record, options)
+    for versions in ask_all(workers, "versions").values():
+        record.add_versions(versions)
 
 
 def report(rows: Sequence[Row]) -> str:

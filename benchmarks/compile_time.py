@@ -10,7 +10,7 @@ from .libraries import OURS
 from .options import Options
 from .record import Record
 from .tables import digits, table
-from .workers import started
+from .workers import Workers
 
 QUESTION = "compile_time"
 DEPTHS, QUICK_DEPTHS = range(1, 9), (1, 2)
@@ -45,8 +45,8 @@ def measure(record: Record, options: Options) -> None:
 
 def compiled(case: Case, what: str, record: Record) -> dict[str, Any]:
     """The cost of one program, in a process that has compiled another, small one."""
-    with started(OURS) as workers:
-        worker = workers[OURS]
+    with Workers() as workers:
+        worker = workers.named(OURS)[OURS]
         worker.build(Case("elman", T=2, B=1, I=1, H=1))
         worker.ask("compile", what=what)
         worker.build(case)

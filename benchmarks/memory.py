@@ -9,7 +9,7 @@ from .libraries import LIBRARIES, OURS
 from .options import Options
 from .record import Record
 from .tables import ABSENT, digits, mebibytes, table
-from .workers import Worker, ask_all, started
+from .workers import Worker, ask_all
 
 QUESTION = "memory"
 PEER = "flax_linen"
@@ -26,29 +26,29 @@ def measure(record: Record, options: Options) -> None:
     grid = [Case(cell, *shape) for cell in cells for shape in shapes]
     record.begin(QUESTION)
     names = (OURS, PEER) if PEER in options.peers else (OURS,)
-    with started(*names) as workers:
-        methods = workers[OURS].ask("methods")
-        others = [method for method in methods if method != methods[0]]
-        jobs = [("steps", case, method) for case in series for method in [None, *others]]
-        jobs += [("grid", case, None) for case in grid]
-        options.progress.begin(QUESTION, len(jobs))
-        for name, case, method in jobs:
-            options.progress.say(f"{case}: {method or methods[0]}")
-            asked = {OURS: workers[OURS]} if method else workers
-            for library, found in temporaries(asked, case, method).items():
-                setting = (method or methods[0]) if library == OURS else None
-                row = {"series": name, "library": library, "method": setting}
-                for what, count in found.items():
-                    record.add(
-                        QUESTION,
-                        **row,
-                        **dataclasses.asdict(case),
-                        what=what,
-                        temporary_bytes=count,
-                    )
-            options.progress.advance()
-        for versions in ask_all(workers, "versions").values():
-            record.add_versions(versions)
+    workers = options.workers.named(*names)
+    methods = workers[OURS].ask("methods")
+    others = [method for method in methods if method != methods[0]]
+    jobs = [("steps", case, method) for case in series for method in [None, *others]]
+    jobs += [("grid", case, None) for case in grid]
+    options.progress.begin(QUESTION, len(jobs))
+    for name, case, method in jobs:
+        options.progress.say(f"{case}: {method or methods[0]}")
+        asked = {OURS: workers[OURS]} if method else workers
+        for library, found in temporaries(asked, case, method).items():
+            setting = (method or methods[0]) if library == OURS else None
+            row = {"series": name, "library": library, "method": setting}
+            for what, count in found.items():
+                record.add(
+                    QUESTION,
+                    **row,
+                    **dataclasses.asdict(case),
+                    what=what,
+                    temporary_bytes=count,
+                )
+        options.progress.advance()
+    for versions in ask_all(workers, "versions").values():
+        record.add_versions(versions)
 
 
 def temporaries(

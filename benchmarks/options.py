@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from .workers import Turns
+from .workers import Turns, Workers
 
 
 class ProgressLine:
@@ -47,6 +47,7 @@ class Options:
         peers: the libraries to measure beside jaxrnn.
         quick: smaller shapes and fewer of them.
         turns: how long to time.
+        workers: the processes that measure.
         progress: the line to write on.
     """
 
@@ -54,4 +55,5 @@ class Options:
     peers: tuple[str, ...]
     quick: bool
     turns: Turns
+    workers: Workers
     progress: ProgressLine

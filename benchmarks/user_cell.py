@@ -10,7 +10,7 @@ from .options import Options
 from .ratios import geometric_mean, median_and_minimum
 from .record import Record
 from .tables import milliseconds, pair, table
-from .workers import ask_all, started
+from .workers import ask_all
 
 QUESTION = "user_cell"
 WRITTEN = ("user_project", "user_step")
@@ -27,11 +27,10 @@ def measure(record: Record, options: Options) -> None:
     options.progress.begin(QUESTION, 2 * len(shapes) + 2)
     record.begin(QUESTION)
     others = [name for name in PEERS_OF_DEEP if name in options.peers]
-    with started(OURS, CONTROL, *WRITTEN, *others) as workers:
-        cases = [(Case("lstm", *shape), WRITTEN) for shape in shapes]
-        for case, names in [*cases, (deep, others)]:
-            some = {name: workers[name] for name in (OURS, CONTROL, *names)}
-            measure_case(QUESTION, case, some, record, options)
+    cases = [(Case("lstm", *shape), WRITTEN) for shape in shapes]
+    for case, names in [*cases, (deep, others)]:
+        workers = options.workers.named(OURS, CONTROL, *names)
+        measure_case(QUESTION, case, workers, record, options)
         for versions in ask_all(workers, "versions").values():
             record.add_versions(versions)
 

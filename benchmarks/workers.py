@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +69,25 @@ class Worker:
         self._process.stdout.close()
 
 
-@contextlib.contextmanager
-def started(*names: str) -> Iterator[dict[str, Worker]]:
-    """A worker for each name, ended at the end."""
-    workers = {}
-    try:
-        for name in names:
-            workers[name] = Worker(name)
-        yield workers
-    finally:
-        for worker in workers.values():
+class Workers:
+    """Workers by name, started when first asked for, all ended together at the end."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, Worker] = {}
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._started.values():
             worker.close()
+
+    def named(self, *names: str) -> dict[str, Worker]:
+        """These, importing their libraries at the same time."""
+        for name in names:
+            if name not in self._started:
+                self._started[name] = Worker(name)
+        return {name: self._started[name] for name in names}
 
 
 def ask_all(workers: dict[str, Worker], do: str, **request: Any) -> dict[str, Any]:

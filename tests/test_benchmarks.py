@@ -16,11 +16,11 @@ from benchmarks import __main__ as command
 from benchmarks import against_peers, cases, compile_time, memory, user_cell
 from benchmarks.cases import Case
 from benchmarks.equality import assert_equal, assert_workers_agree
-from benchmarks.libraries import LIBRARIES, OURS, PEERS
+from benchmarks.libraries import CONTROL, FLOOR, LIBRARIES, OURS, PEERS
 from benchmarks.ratios import geometric_mean, ratios, spread
 from benchmarks.record import Record
 from benchmarks.tables import digits
-from benchmarks.workers import Turns, Worker, alternate, ask_all, started
+from benchmarks.workers import Turns, Worker, Workers, alternate, ask_all
 
 TINY = {"T": 9, "B": 3, "I": 5, "H": 8}
 DEEP = {"layers": 2, "bidirectional": True, "ragged": True}
@@ -48,7 +48,8 @@ def assert_agreement(case, workers, folder):
 
 def test_flax_agrees(tmp_path):
     require("flax_linen")
-    with started(OURS, "flax_linen") as workers:
+    with Workers() as every:
+        workers = every.named(OURS, "flax_linen")
         assert_agreement(Case("gru", **TINY), workers, tmp_path)
         seconds = alternate(workers, "training", Turns(3, seconds=0, most_runs=1))
     assert {name: len(runs) for name, runs in seconds.items()} == dict.fromkeys(
@@ -59,18 +60,21 @@ def test_flax_agrees(tmp_path):
 @pytest.mark.slow
 def test_every_library_agrees(tmp_path):
     """Everything that the questions compare, all in one set of workers."""
-    written = ("user_project", "user_step")
     require(*PEERS)
-    with started(OURS, *PEERS, *written) as workers:
-        some = {name: workers[name] for name in (OURS, *written)}
-        assert_agreement(Case("lstm", **TINY), some, tmp_path)
-        some = {name: workers[name] for name in (OURS, "flax_linen", "torch")}
-        assert_agreement(Case("lstm", **TINY, **DEEP), some, tmp_path)
-        for cell in cases.GATES:
-            names = [name for name in PEERS if cell in LIBRARIES[name].cells]
-            assert len(names) >= 2
-            some = {name: workers[name] for name in (OURS, *names)}
-            assert_agreement(Case(cell, **TINY), some, tmp_path)
+    tiny, deep = Case("lstm", **TINY), Case("lstm", **TINY, **DEEP)
+    compared = {
+        tiny: ("user_project", "user_step"),
+        deep: ("flax_linen", "torch"),
+    }
+    for cell in cases.GATES:
+        names = tuple(name for name in PEERS if cell in LIBRARIES[name].cells)
+        assert len(names) >= 2
+        case = Case(cell, **TINY)
+        compared[case] = names + compared.get(case, ())
+    with Workers() as workers:
+        workers.named(OURS, *PEERS)  # all begin to import
+        for case, names in compared.items():
+            assert_agreement(case, workers.named(OURS, *names), tmp_path)
 
 
 def test_a_difference_is_found():
@@ -217,6 +221,10 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     for row in questions["against_peers"] + questions["user_cell"]:
         assert min(row["seconds"]) > 0 and row["library"] in LIBRARIES
         assert row["temporary_bytes"] > 0
+    compared = {row["library"] for row in questions["against_peers"]}
+    assert compared == {OURS, CONTROL, FLOOR, "flax_linen"}
+    compared = {row["library"] for row in questions["user_cell"] if row["ragged"]}
+    assert compared == {OURS, CONTROL, "flax_linen"}
     for row in questions["compile_time"]:
         assert min(row["trace_seconds"] + row["compile_seconds"]) > 0
     assert {row["library"] for row in questions["memory"]} == {OURS, "flax_linen"}
