@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from . import against_peers, compile_time, memory, user_cell
-from .cases import GATES
+from .cases import GATES, QUICK_CELLS
 from .libraries import LIBRARIES, PEERS
 from .options import Options, ProgressLine
 from .record import Record
@@ -27,7 +27,10 @@ QUESTIONS: dict[str, ModuleType] = {
 
 
 def main(words: list[str]) -> None:
-    """The command, given its words."""
+    """The command, given its words.
+
+    What was measured before a failure or an interrupt is saved and shown.
+    """
     arguments = parse(words)
     if arguments.tables:
         show(json.loads(arguments.tables.read_text()))
@@ -37,6 +40,7 @@ def main(words: list[str]) -> None:
         turns = Turns(rounds=arguments.rounds, seconds=turns.seconds)
     settings = {**vars(arguments), "json": None, "tables": None}  # no machine's paths
     record = Record(arguments.json, settings)
+    failure = None
     try:
         progress = ProgressLine()
         with Workers() as workers, progress.rich:
@@ -50,9 +54,14 @@ def main(words: list[str]) -> None:
             )
             for name in arguments.questions:
                 QUESTIONS[name].measure(record, options)
-    finally:
-        record.save()
-        show(record.data)
+    except KeyboardInterrupt:
+        failure = "interrupted"
+    except (AssertionError, RuntimeError) as error:
+        failure = str(error)
+    record.save()
+    show(record.data)
+    if failure:
+        sys.exit(f"Not everything was measured: {failure}")
 
 
 def show(data: dict) -> None:
@@ -78,9 +87,14 @@ def parse(words: list[str]) -> argparse.Namespace:
         metavar="question",
         help=f"of {', '.join(QUESTIONS)}; all by default",
     )
-    parser.add_argument("--quick", action="store_true", help="within two minutes")
     parser.add_argument(
-        "--cells", nargs="+", choices=GATES, default=list(GATES), help="all by default"
+        "--quick", action="store_true", help="small shapes, within two minutes"
+    )
+    parser.add_argument(
+        "--cells",
+        nargs="+",
+        choices=GATES,
+        help=f"all by default, with --quick {' and '.join(QUICK_CELLS)}",
     )
     parser.add_argument(
         "--peers",
@@ -102,7 +116,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     missing = [name for name in arguments.peers if not LIBRARIES[name].installed]
     if missing:
         parser.error(f"not installed: {', '.join(missing)}")
-    arguments.cells = [cell for cell in GATES if cell in arguments.cells]
+    cells = arguments.cells or (QUICK_CELLS if arguments.quick else GATES)
+    arguments.cells = [cell for cell in GATES if cell in cells]
     return arguments
 
 

@@ -37,7 +37,10 @@ def measure_case(
     options.progress.say(f"{case}: comparing results")
     compared = {name: having[name] for name in having if name != FLOOR}
     with tempfile.TemporaryDirectory() as folder:
-        assert_workers_agree(compared, OURS, Path(folder))
+        try:
+            assert_workers_agree(compared, OURS, Path(folder))
+        except AssertionError as error:
+            raise AssertionError(f"{case}: {error}") from error
 
     for what in both:
         options.progress.say(f"{case}: timing {what}")

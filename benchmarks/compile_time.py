@@ -77,7 +77,9 @@ length."""
 
 def series_table(rows: Sequence[Row], size: str) -> str:
     programs = list(dict.fromkeys(row["what"] for row in rows))
-    sizes = list(dict.fromkeys(row[size] for row in rows))
+    measured = [row[size] for row in rows]
+    # Of an interrupted run, what is complete.
+    sizes = [s for s in dict.fromkeys(measured) if measured.count(s) == len(programs)]
     columns = {}
     for what in programs:
         by_size = {row[size]: row for row in rows if row["what"] == what}
@@ -90,6 +92,8 @@ def series_table(rows: Sequence[Row], size: str) -> str:
         [str(s), *(digits(column[k]) for column in columns.values())]
         for k, s in enumerate(sizes)
     ]
+    if not sizes:
+        return "Nothing was measured."
     growth = [digits(column[-1] / column[0]) for column in columns.values()]
     lines.append([f"{sizes[-1]} over {sizes[0]}", *growth])
     return table([size, *columns], lines)

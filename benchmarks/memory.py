@@ -93,7 +93,7 @@ def steps_table(rows: Sequence[Row]) -> str:
     found = {(row["T"], column(row)): row["temporary_bytes"] for row in rows}
     lines = []
     for T in dict.fromkeys(row["T"] for row in rows):
-        values = [mebibytes(found[T, title]) for title, _ in columns]
+        values = [mebibytes(found.get((T, title))) for title, _ in columns]
         lines.append([str(T), *values])
     return table(["T", *(title for title, _ in columns)], lines)
 
@@ -116,9 +116,9 @@ def grid_table(rows: Sequence[Row]) -> str:
                 and row["what"] == what
             }
             line += [
-                mebibytes(found[OURS]),
-                mebibytes(found[PEER]) if PEER in found else ABSENT,
-                digits(found[OURS] / found[PEER]) if PEER in found else ABSENT,
+                mebibytes(found.get(OURS)),
+                mebibytes(found.get(PEER)),
+                digits(found[OURS] / found[PEER]) if len(found) == 2 else ABSENT,
             ]
         lines.append(line)
     columns = [

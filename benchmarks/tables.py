@@ -37,8 +37,8 @@ def milliseconds(seconds: Sequence[float] | None) -> str:
     return pair(1e3 * statistics.median(seconds), 1e3 * min(seconds))
 
 
-def mebibytes(count: float) -> str:
-    return digits(count / 2**20)
+def mebibytes(count: float | None) -> str:
+    return digits(None if count is None else count / 2**20)
 
 
 def environment(data: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import signal
 import sys
 import traceback
 from time import perf_counter
@@ -77,6 +78,7 @@ class Session:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
     # Answers alone go to the parent: what a library prints goes to stderr.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
