@@ -103,7 +103,7 @@ class Turns:
 
     rounds: int = 9
     seconds: float = 0.15  # of one turn, about
-    most_runs: int = 10
+    most_runs: int = 30
     long_run: float = 0.2  # seconds, beyond which caches are cold at every run anyway
 
 
