@@ -244,14 +244,15 @@ class _Marked(Cell):
 )
 def test_the_innermost_loop_calls_step_alone(cell, batch_shape):
     xs, params = jnp.ones((6, *batch_shape, 3)), cell.init(jax.random.key(0))
+    method = Scan(autodiff=True)  # whose program can be read
 
     def loss(xs):
-        return unroll(cell, params, xs)[1].sum()
+        return unroll(cell, params, xs, method=method)[1].sum()
 
     for program, marks in (
         (loss, {"tanh"}),
         (jax.grad(loss), {"tanh"}),
-        (lambda xs: trajectory(cell, params, xs), {"tanh"}),
+        (lambda xs: trajectory(cell, params, xs, method=method), {"tanh"}),
     ):
         bodies = list(loops(jax.make_jaxpr(program)(xs).jaxpr))
         innermost = max(depth for depth, _ in bodies)
@@ -264,7 +265,8 @@ def test_the_innermost_loop_calls_step_alone(cell, batch_shape):
 @every_cell
 def test_nothing_in_the_loop_depends_on_parameters_alone(cell):
     params, xs = params_of(cell), inputs_of(cell, (6, 2))
-    program = jax.make_jaxpr(lambda params, xs: unroll(cell, params, xs))(params, xs)
+    method = Scan(autodiff=True)  # whose program can be read
+    program = jax.make_jaxpr(lambda p, xs: unroll(cell, p, xs, method=method))(params, xs)
     for scan in scans(program.jaxpr):
         jaxpr = getattr(scan.params["jaxpr"], "jaxpr", scan.params["jaxpr"])
         pairs = list(zip(scan.invars, jaxpr.invars, strict=True))

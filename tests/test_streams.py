@@ -16,6 +16,7 @@ from jaxrnn import (
     Cell,
     Combinator,
     Elman,
+    Scan,
     Stack,
     carry_gradients,
     gradient_norms,
@@ -381,6 +382,7 @@ def test_without_streams_the_loop_selects_nothing():
     params, xs = cell.init(jax.random.key(0)), jnp.ones((6, 2, 3))
 
     def selects(**streams):
+        streams["method"] = Scan(autodiff=True)  # whose program can be read
         scan = scan_of(lambda p, xs: unroll(cell, p, xs, **streams)[1], params, xs)
         body = getattr(scan.params["jaxpr"], "jaxpr", scan.params["jaxpr"])
         return count(body)

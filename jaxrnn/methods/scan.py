@@ -1,5 +1,7 @@
-"""Step after step, in one compiled loop."""
+"""Step after step, in compiled loops over segments of time."""
 
+import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,43 +9,91 @@ import jax
 
 from ..cell import Cell
 from ..keys import Keys
+from .program import Functions, Program, saved
+from .segments import divisor, near, over_segments
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Scan:
-    """One `jax.lax.scan` over time; gradients by autodiff through it, exact BPTT.
+    """`jax.lax.scan` over time, in segments; gradients are exact BPTT.
 
         carry_t = step(params, carry_(t-1), project(params, x_t))
         y_t     = output(params, carry_t, project(params, x_t))
 
-    The loop calls `step` alone: `project` runs over all steps at once before it, and
-    `output` after it. Works for every cell, and with every transformation of JAX.
+    An outer loop goes over segments of time. In a segment `project` runs over all steps
+    at once, then an inner loop that calls `step` alone, then `output` over all steps. Of
+    each segment the backward pass keeps the carries and makes the rest again. It takes
+    `step` apart at its products of carry and parameters: their values and their weights'
+    gradients are products over all steps of the segment, and the loop back in time has
+    one product by each recurrent kernel's transpose left. `jaxrnn.methods.derivative` has
+    the equations, and `jaxrnn.methods.recurrence` says what a cell's step becomes.
+
+    This works for every cell, and with every transformation of JAX, forward mode, second
+    derivatives and `jax.vmap` included:
+
+        in `step`                                     what becomes of it
+        h @ W, W @ h, several, one after another,     taken apart: their gradients leave
+        with parameters transposed, cut or joined     the backward loop
+        elementwise functions, custom derivatives     differentiated by JAX, in the loop
+        convolutions, products of what depends on     differentiated by JAX, in the loop,
+        the carry, with batch axes (as `jax.vmap`     where the weights' gradients are
+        over parameters makes them) or with           summed up: right, but slower
+        precision= of their own, inner loops
+        effects, such as jax.debug.print              all as with `autodiff`
 
     Args:
-        unroll: steps in one iteration of the loop; more compile longer and may run
+        unroll: steps in one iteration of the inner loop; more compile longer and may run
             faster, on accelerators above all.
+        segment: steps in a segment. By default as many as make 2 MiB of drive, or as much
+            as the parameters take if that is more, so that a segment stays in the cache
+            of a processor; a divisor of T if there is one near.
+        remat: recompute all of a segment in the backward pass, carries too, of segments
+            of about sqrt(T) steps: memory grows as sqrt(T), for one more forward pass.
+        truncate: cut the gradient at the multiples of so many steps, in input order:
+            truncated BPTT, in one call. Values are as without it. Equal to calls for
+            pieces of so many steps, with `jax.lax.stop_gradient` of the carry between.
+            A reversed run is cut at the same places.
+        autodiff: leave the derivative of the loop to JAX, in one segment unless another
+            option asks for more. Slower; for comparison.
 
     Raises:
-        ValueError: if `unroll` is no positive int.
+        ValueError: for an int that is not positive, an option that is no bool, or if
+            `segment` does not divide `truncate`.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
         >>> cell = jaxrnn.Elman(3, 5)
         >>> params = cell.init(jax.random.key(0))
-        >>> method = jaxrnn.Scan(unroll=4)
-        >>> _, ys = jaxrnn.unroll(cell, params, jnp.ones((10, 3)), method=method)
+        >>> method = jaxrnn.Scan(remat=True)
+        >>> _, ys = jaxrnn.unroll(cell, params, jnp.ones((100, 3)), method=method)
         >>> print(ys.shape)
-        (10, 5)
+        (100, 5)
     """
 
     unroll: int = 1
+    segment: int | None = None
+    remat: bool = False
+    truncate: int | None = None
+    autodiff: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.unroll, bool) or not (
-            isinstance(self.unroll, int) and self.unroll > 0
-        ):
-            raise ValueError(f"Scan: unroll is {self.unroll!r}, expected a positive int")
+        for name in ("unroll", "segment", "truncate"):
+            value = getattr(self, name)
+            if value is None and name != "unroll":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"Scan: {name} is {value!r}, expected a positive int")
+        for name in ("remat", "autodiff"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(
+                    f"Scan: {name} is {getattr(self, name)!r}, expected True or False"
+                )
+        if self.segment and self.truncate and self.truncate % self.segment:
+            raise ValueError(
+                f"Scan: segment is {self.segment}, expected a divisor of truncate="
+                f"{self.truncate}: gradients are cut between segments"
+            )
 
     def __call__(
         self,
@@ -67,25 +117,56 @@ class Scan:
             batch_ndim: the number of batch axes.
             reverse: from the last step to the first, outputs in input order.
         """
-        project = _over_batch(cell.project, batch_ndim)
-        step = _over_batch(cell.step, batch_ndim)
-        output = _over_batch(cell.output, batch_ndim)
+        T = jax.tree.leaves(xs)[0].shape[0]
+        sequence, step = (None, None) if keys is None else keys
 
-        keys_axes = None if keys is None else Keys(sequence=None, step=0)  # pyright: ignore
-        drive = jax.vmap(project, in_axes=(None, 0, keys_axes))(params, xs, keys)
+        def project(params: Any, inputs: Any) -> Any:
+            params, sequence = params
+            x, step = inputs
+            keys = None if step is None else Keys(sequence, step)
+            return _over_batch(cell.project, batch_ndim)(params, x, keys)
 
-        def advance(carry: Any, drive: Any) -> tuple[Any, Any]:
-            carry = step(params, carry, drive)
-            return carry, carry
-
-        if jax.tree.leaves(carry):
-            carry, carries = jax.lax.scan(
-                advance, carry, drive, reverse=reverse, unroll=self.unroll
-            )
-        else:  # a cell without memory needs no loop
-            carries = carry
-        ys = jax.vmap(output, in_axes=(None, 0, 0))(params, carries, drive)
-        return carry, ys
+        functions = Functions(
+            project=project,
+            step=lambda params, *data: _over_batch(cell.step, batch_ndim)(
+                params[0], *data
+            ),
+            output=lambda params, *data: _over_batch(cell.output, batch_ndim)(
+                params[0], *data
+            ),
+            params=(params, sequence),
+            reverse=reverse,
+            unroll=self.unroll,
+        )
+        inputs = xs, step
+        if not jax.tree.leaves(carry) or T == 0:
+            return functions.segment(carry, inputs)
+        segment, wanted, policy = functions.segment, T, None
+        if not self.autodiff:
+            one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
+            program = Program(functions, carry, one, save=self.remat)
+            if not program.effects:
+                segment = functools.partial(program.segment, program.operands)
+                wanted, policy = program.segment_length(), saved
+        if self.remat:
+            wanted, policy = math.isqrt(T), jax.checkpoint_policies.nothing_saveable
+        if policy is not None:
+            segment = jax.checkpoint(segment, prevent_cse=False, policy=policy)
+        if self.segment is not None:
+            length = self.segment
+        elif self.truncate is not None:
+            length = divisor(self.truncate, max(1, wanted))
+        else:
+            length = near(T, wanted)
+        return over_segments(
+            segment,
+            carry,
+            inputs,
+            steps=T,
+            length=length,
+            reverse=reverse,
+            truncate=self.truncate,
+        )
 
 
 def _over_batch(function: Any, batch_ndim: int) -> Any:

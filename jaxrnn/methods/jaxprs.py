@@ -1,0 +1,91 @@
+"""Traced functions, equation by equation."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend.core import Literal
+from jax.extend.core.primitives import jit_p
+
+
+def is_variable(atom: Any) -> bool:
+    return not isinstance(atom, Literal)
+
+
+def read(env: dict[Any, Any], atom: Any) -> Any:
+    return env[atom] if is_variable(atom) else atom.val
+
+
+def apply(eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """The results of one equation."""
+    with eqn.ctx.manager:
+        results = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
+    return results if eqn.primitive.multiple_results else [results]
+
+
+def evaluate(
+    closed: Any, args: Sequence[Any], at: Callable[[Any, list[Any]], Any]
+) -> list[Any]:
+    """The results of a jaxpr, with the calls of jitted functions opened.
+
+    `at(equation, values)` may give the results of an equation, a list; None: as written.
+    """
+    env = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    env.update(zip(closed.jaxpr.invars, args, strict=True))
+    for eqn in closed.jaxpr.eqns:
+        values = [read(env, atom) for atom in eqn.invars]
+        results = at(eqn, values)
+        if results is None and eqn.primitive is jit_p:
+            results = evaluate(eqn.params["jaxpr"], values, at)
+        elif results is None:
+            results = apply(eqn, values)
+        env.update(zip(eqn.outvars, results, strict=True))
+    return [read(env, atom) for atom in closed.jaxpr.outvars]
+
+
+def trace(function: Callable[..., list[Any]], *args: Any) -> Any:
+    """The jaxpr of a function of arrays, the calls of jitted functions opened."""
+    closed = jax.make_jaxpr(function)(*args)
+    return jax.make_jaxpr(lambda *args: evaluate(closed, args, lambda *_: None))(*args)
+
+
+def depend(closed: Any, variables: Iterable[Any]) -> set[Any]:
+    """The variables that depend on some of these, and these."""
+    found = set(variables)
+    for eqn in closed.jaxpr.eqns:
+        if any(is_variable(atom) and atom in found for atom in eqn.invars):
+            found |= set(eqn.outvars)
+    return found
+
+
+class Piece(NamedTuple):
+    """The equations that lead from some variables to some others."""
+
+    equations: tuple[Any, ...]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    consts: dict[Any, Any]
+
+    def __call__(self, *args: Any) -> list[Any]:
+        env = dict(self.consts)
+        env.update(zip(self.inputs, args, strict=True))
+        for eqn in self.equations:
+            results = apply(eqn, [read(env, atom) for atom in eqn.invars])
+            env.update(zip(eqn.outvars, results, strict=True))
+        return [read(env, atom) for atom in self.outputs]
+
+
+def piece(closed: Any, outputs: Sequence[Any], given: Iterable[Any]) -> Piece:
+    """From the variables `given`, and the arguments, to `outputs`; what it takes."""
+    given = {*given, *closed.jaxpr.invars}
+    needed = {atom for atom in outputs if is_variable(atom)}
+    equations = []
+    for eqn in reversed(closed.jaxpr.eqns):
+        if any(variable in needed and variable not in given for variable in eqn.outvars):
+            equations.append(eqn)
+            needed |= {atom for atom in eqn.invars if is_variable(atom)}
+    consts = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    order = [*closed.jaxpr.invars]
+    order += [v for eqn in closed.jaxpr.eqns for v in eqn.outvars]
+    inputs = tuple(v for v in order if v in needed and v in given)
+    return Piece(tuple(reversed(equations)), inputs, tuple(outputs), consts)

@@ -1,0 +1,210 @@
+"""The functions of a cell, batched, as one program for a segment of time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from .derivative import recurrence, recurrence_p
+from .jaxprs import depend, piece, trace
+from .products import expose, product_p
+from .recurrence import Recurrence
+from .segments import bytes_of
+
+# A value of a tap is rebuilt by 2 n operations, or saved and read back: the operations
+# win while n, the size of the operand, is small.
+SAVE_FROM = 384
+
+CACHE = 2 * 2**20
+
+
+class Functions(NamedTuple):
+    """project, step and output of one cell, with batch axes, and what they are given."""
+
+    project: Callable[[Any, Any], Any]
+    step: Callable[[Any, Any, Any], Any]
+    output: Callable[[Any, Any, Any], Any]
+    params: Any
+    reverse: bool
+    unroll: int
+
+    def segment(self, carry: Any, inputs: Any) -> tuple[Any, Any]:
+        """Many steps by `jax.lax.scan`, whose derivative is JAX's own."""
+        params = self.params
+        drive = jax.vmap(self.project, (None, 0))(params, inputs)
+
+        def advance(carry: Any, drive: Any) -> tuple[Any, Any]:
+            carry = self.step(params, carry, drive)
+            return carry, carry
+
+        if jax.tree.leaves(carry):
+            carry, carries = jax.lax.scan(
+                advance, carry, drive, reverse=self.reverse, unroll=self.unroll
+            )
+        else:  # a cell without memory needs no loop
+            carries = carry
+        return carry, jax.vmap(self.output, (None, 0, 0))(params, carries, drive)
+
+
+class Program:
+    """The same segment with its products laid open and `recurrence` for the loop.
+
+    Args:
+        functions: of the cell.
+        carry: `(*batch, ...)`.
+        inputs: those of one step, `(*batch, ...)`, or their shapes.
+        save: the values of the taps even where they are small.
+    """
+
+    def __init__(
+        self, functions: Functions, carry: Any, inputs: Any, *, save: bool
+    ) -> None:
+        params, self.params_tree = jax.tree.flatten(functions.params)
+        first, self.carry_tree = jax.tree.flatten(carry)
+        inputs, self.inputs_tree = jax.tree.flatten(inputs)
+        self.drive_tree: Any = None
+        self.ys_tree: Any = None
+        self.functions = functions
+        self.size = len(first)
+
+        self.project = expose(self._project, params, inputs)
+        drive = jax.eval_shape(
+            lambda params, inputs: self.project.apply(
+                params, self.project.weights(params), inputs
+            ),
+            params,
+            inputs,
+        )
+        self.step = expose(self._step, params, [*first, *drive])
+        self.output = expose(self._output, params, [*first, *drive])
+        self.effects = any(
+            part.effects for part in (self.project, self.step, self.output)
+        )
+        weights = self.step.weights(params)
+        self.operands = (
+            params,
+            self.project.weights(params),
+            # The transposes are made here, once, and not in every segment.
+            [*weights, *(weight.T for weight in weights)],
+            self.output.weights(params),
+        )
+        first_weight, count = len(params), len(weights)
+
+        def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
+            of_step = consts[first_weight : first_weight + count]
+            return self.step.apply(consts[:first_weight], of_step, [*carry, *drive])
+
+        consts = self._consts(self.operands)
+        self.lead, step = _led(whole, consts, first, drive)
+        self.plan = Recurrence(
+            step,
+            consts,
+            first,
+            jax.eval_shape(self.lead, consts, drive),
+            transposes={first_weight + i: first_weight + count + i for i in range(count)},
+            reverse=functions.reverse,
+            unroll=functions.unroll,
+            save=False,
+        )
+        self.plan.save = save or any(
+            tap.x.aval.shape[-1] >= SAVE_FROM for tap in self.plan.taps
+        )
+
+    def _project(self, params: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        drive = self.functions.project(
+            jax.tree.unflatten(self.params_tree, params),
+            jax.tree.unflatten(self.inputs_tree, inputs),
+        )
+        leaves, self.drive_tree = jax.tree.flatten(drive)
+        return leaves
+
+    def _split(self, params: Sequence[Any], data: Sequence[Any]) -> tuple[Any, Any, Any]:
+        return (
+            jax.tree.unflatten(self.params_tree, params),
+            jax.tree.unflatten(self.carry_tree, data[: self.size]),
+            jax.tree.unflatten(self.drive_tree, data[self.size :]),
+        )
+
+    def _step(self, params: Sequence[Any], data: Sequence[Any]) -> list[Any]:
+        return jax.tree.leaves(self.functions.step(*self._split(params, data)))
+
+    def _output(self, params: Sequence[Any], data: Sequence[Any]) -> list[Any]:
+        ys = self.functions.output(*self._split(params, data))
+        leaves, self.ys_tree = jax.tree.flatten(ys)
+        return leaves
+
+    def segment_length(self) -> int:
+        """Steps whose drive, and values of taps, take as much memory as `CACHE`.
+
+        Or as the weights, if they are more: every segment reads all of them and adds to
+        all of their gradients, which its products have to be worth.
+        """
+        values = [tap.value.aval for tap in self.plan.taps]
+        drive = [variable.aval for variable in self.plan.drive]
+        step = max(bytes_of(drive), bytes_of(values), 1)
+        return max(1, max(CACHE, bytes_of(self.operands[0])) // step)
+
+    @staticmethod
+    def _consts(operands: Any) -> list[Any]:
+        params, _, of_step, _ = operands
+        return [*params, *of_step]
+
+    def segment(self, operands: Any, carry: Any, inputs: Any) -> tuple[Any, Any]:
+        params, of_project, _, of_output = operands
+        leaves = jax.tree.leaves(inputs)
+        drive = jax.vmap(lambda x: self.project.apply(params, of_project, x))(leaves)
+        first = jax.tree.leaves(carry)
+        length = leaves[0].shape[0]
+        consts = self._consts(operands)
+        led = jax.vmap(self.lead, (None, 0))(consts, drive)
+        last, carries = recurrence(self.plan, consts, first, led, length)
+        ys = jax.vmap(lambda a, b: self.output.apply(params, of_output, [*a, *b]))(
+            carries, drive
+        )
+        last = jax.tree.unflatten(self.carry_tree, last)
+        return last, jax.tree.unflatten(self.ys_tree, ys)
+
+
+def _led(
+    step: Callable[[Any, Any, Any], list[Any]], consts: Any, carry: Any, drive: Any
+) -> tuple[Callable[[Any, Any], list[Any]], Callable[[Any, Any, Any], list[Any]]]:
+    """The products of a step that ignore the carry, apart from the step.
+
+        step(consts, carry, drive) = rest(consts, carry, lead(consts, drive))
+
+    A cell that has x W in its `step` is then as fast as one that has it in `project`.
+    """
+    nc, nk = len(consts), len(carry)
+    closed = trace(
+        lambda *args: step(
+            list(args[:nc]), list(args[nc : nc + nk]), list(args[nc + nk :])
+        ),
+        *(*consts, *carry, *drive),
+    )
+    invars = closed.jaxpr.invars
+    fixed, moving, driving = invars[:nc], invars[nc : nc + nk], invars[nc + nk :]
+    early = [
+        eqn.outvars[0]
+        for eqn in closed.jaxpr.eqns
+        if eqn.primitive is product_p and eqn.invars[0] not in depend(closed, moving)
+    ]
+    if not early:
+        return (lambda _, drive: drive), step
+    before, after = piece(closed, early, ()), piece(closed, closed.jaxpr.outvars, early)
+    kept = [v for v in driving if v in after.inputs]
+
+    def lead(consts: Any, drive: Any) -> list[Any]:
+        env = dict(zip([*fixed, *driving], [*consts, *drive], strict=True))
+        return [env[v] for v in kept] + before(*(env[v] for v in before.inputs))
+
+    def rest(consts: Any, carry: Any, drive: Any) -> list[Any]:
+        names = [*fixed, *moving, *kept, *early]
+        env = dict(zip(names, [*consts, *carry, *drive], strict=True))
+        return after(*(env[v] for v in after.inputs))
+
+    return lead, rest
+
+
+def saved(primitive: Any, *_: Any, **__: Any) -> bool:
+    """What the backward pass finds: what the loop has made; all else is made again."""
+    return primitive is recurrence_p

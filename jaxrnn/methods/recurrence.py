@@ -1,0 +1,182 @@
+"""A step taken apart at its products by parameters, and run over time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core.primitives import add_p
+
+from .apart import apart
+from .jaxprs import Piece, depend, is_variable, piece, trace
+from .products import product, product_p
+
+Values = dict[Any, Any]  # of variables
+
+
+class Tap(NamedTuple):
+    """A product inside the step: value = x weight + addends.
+
+    x depends on the carry; weight and addends do not, so that the value's derivative is
+    dx weight + epsilon, with an epsilon that is known before the loop.
+    """
+
+    x: Any
+    weight: Any
+    transposed: Any
+    product: Any
+    addends: tuple[Any, ...]
+    value: Any
+
+
+class Recurrence:
+    """carry_t = step(consts, carry_(t-1), drive_t) for lists of arrays, taken apart.
+
+    Between the products are pieces. Piece k makes the operands x of the products of stage
+    k out of the carry, the drive, the constants and the products of the stages before;
+    the last piece makes the new carry:
+
+        piece 0 -> x -> products -> piece 1 -> x -> products -> ... -> carry_t
+
+    An LSTM has one stage, whose x is h itself, and one piece, its gates. All that is slow
+    is in the products and can be done for many steps at once in the backward pass; the
+    pieces are cheap and are differentiated by JAX.
+
+    Args:
+        step: batched, with its products laid open by `expose`.
+        consts, carry, drive: examples of one step's arguments.
+        transposes: the number of W^T among the constants by the number of W.
+        reverse: from the last step to the first.
+        unroll: steps in one iteration.
+        save: whether the backward pass gets the values of the taps, or makes them again.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], list[Any]],
+        consts: Sequence[Any],
+        carry: Sequence[Any],
+        drive: Sequence[Any],
+        *,
+        transposes: Mapping[int, int],
+        reverse: bool,
+        unroll: int,
+        save: bool,
+    ) -> None:
+        self.step, self.reverse, self.unroll, self.save = step, reverse, unroll, save
+        self.transposes = transposes
+        nc, nk = len(consts), len(carry)
+        self.closed = closed = trace(
+            lambda *args: step(
+                list(args[:nc]), list(args[nc : nc + nk]), list(args[nc + nk :])
+            ),
+            *(*consts, *carry, *drive),
+        )
+        self.inputs = invars = closed.jaxpr.invars
+        self.consts, self.carry = invars[:nc], invars[nc : nc + nk]
+        self.drive = invars[nc + nk :]
+        known = {self.consts[i]: self.consts[j] for i, j in transposes.items()}
+        self.stages = _stages(closed, known, self.carry, self.drive)
+        self.taps = [tap for stage in self.stages for tap in stage]
+        values = [tap.value for tap in self.taps]
+        products = [tap.product for tap in self.taps]
+        outs = list(closed.jaxpr.outvars)
+        wanted = [[tap.x for tap in stage] for stage in self.stages]
+        self.pieces = [piece(closed, atoms, products) for atoms in [*wanted, outs]]
+        self.saving = piece(closed, outs + values, products)
+        # The same pieces, for when the values of the taps are known.
+        self.known = [piece(closed, atoms, values) for atoms in [*wanted, outs]]
+        read = {v for part in self.known if part.equations for v in part.inputs}
+        self.residuals = [v for v in invars if v in read]
+
+    def run(self, args: Sequence[Any], length: int, save: bool) -> list[Any]:
+        """The final carry, all carries and, to save them, all values of the taps."""
+        env = dict(zip(self.inputs, args, strict=True))
+        consts = {v: env[v] for v in self.consts}
+        nk = len(self.carry)
+
+        def advance(carry: list[Any], drive: list[Any]) -> tuple[list[Any], list[Any]]:
+            now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
+            for stage, part in zip(self.stages, self.pieces, strict=False):
+                for tap, x in zip(stage, in_one_piece(part, now), strict=True):
+                    now[tap.product] = product(x, now[tap.weight])
+            new = in_one_piece(self.saving if save else self.pieces[-1], now)
+            return new[:nk], new
+
+        first, drive = [env[v] for v in self.carry], [env[v] for v in self.drive]
+        final, stacked = jax.lax.scan(
+            advance, first, drive, length, reverse=self.reverse, unroll=self.unroll
+        )
+        return [*final, *stacked]
+
+    def before(self, first: Any, carries: Any) -> Any:
+        """The carry before every step, of the first one and those after every step."""
+        if self.reverse:
+            return jnp.concatenate([carries[1:], first[None]])
+        return jnp.concatenate([first[None], carries[:-1]])
+
+    def replay(self, env: Values) -> None:
+        """Add to `env`, for all steps at once, the operands and values of the taps."""
+        for stage, part in zip(self.stages, self.known, strict=False):
+            axes = [None if v in self.consts else 0 for v in part.inputs]
+            args = [env[v] for v in part.inputs]
+            xs = jax.vmap(part, axes)(*args) if part.equations else part(*args)
+            for tap, x in zip(stage, xs, strict=True):
+                env[tap.x] = x
+                if tap.value not in env:
+                    value = product(x, env[tap.weight])
+                    env[tap.value] = sum((env[v] for v in tap.addends), value)
+
+
+def in_one_piece(part: Piece, env: Mapping[Any, Any]) -> list[Any]:
+    args = [env[v] for v in part.inputs]
+    return apart(part, *args) if part.equations else part(*args)
+
+
+def pairs(variables: Sequence[Any], values: Sequence[Any]) -> Values:
+    return dict(zip(variables, values, strict=True))
+
+
+def _stages(
+    closed: Any, weights: Values, carry: Sequence[Any], drive: Sequence[Any]
+) -> list[list[Tap]]:
+    """The taps by `weights`, with their transposes, in the order of computation.
+
+    A tap takes in the additions of the drive that follow the product, where nothing else
+    sees the sums in between.
+    """
+    of_carry = depend(closed, carry)
+    uses: dict[Any, list[Any]] = {}
+    for eqn in closed.jaxpr.eqns:
+        for atom in filter(is_variable, eqn.invars):
+            uses.setdefault(atom, []).append(eqn)
+    shown = {atom for atom in closed.jaxpr.outvars if is_variable(atom)}
+    depth: dict[Any, int] = {}  # the products on the way to a variable
+    stages: list[list[Tap]] = []
+    for eqn in closed.jaxpr.eqns:
+        deepest = max(
+            (depth.get(v, 0) for v in filter(is_variable, eqn.invars)), default=0
+        )
+        depth.update(dict.fromkeys(eqn.outvars, deepest))
+        if eqn.primitive is not product_p:
+            continue
+        x, weight = eqn.invars
+        if x not in of_carry or weight not in weights:
+            continue
+        (value,) = eqn.outvars
+        depth[value] = deepest + 1
+        addends = []
+        while value not in shown and len(uses.get(value, ())) == 1:
+            (use,) = uses[value]
+            others = [v for v in use.invars if v is not value]
+            if use.primitive is not add_p or len(others) != 1:
+                break
+            if others[0] not in drive or others[0].aval.shape != value.aval.shape:
+                break
+            addends.append(others[0])
+            (value,) = use.outvars
+        (made,) = eqn.outvars
+        tap = Tap(x, weight, weights[weight], made, tuple(addends), value)
+        stages += [[] for _ in range(deepest + 1 - len(stages))]
+        stages[deepest].append(tap)
+    return stages

@@ -1,0 +1,81 @@
+"""Sequences in segments of time: what is computed, kept and cut, a segment at a time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Segment = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def over_segments(
+    segment: Segment,
+    carry: Any,
+    xs: Any,
+    *,
+    steps: int,
+    length: int,
+    reverse: bool,
+    truncate: int | None,
+) -> tuple[Any, Any]:
+    """`segment(carry, xs) -> (carry, ys)` over segments of `length` steps.
+
+    The last segment, in input order, has what remains. With `truncate`, a multiple of
+    `length`, no gradient crosses a multiple of that many steps.
+    """
+    count, rest = divmod(steps, length)
+    if count + (rest > 0) <= 1:
+        return segment(carry, xs)
+    whole = jax.tree.map(lambda x: _cut(x[: count * length], count), xs)
+    tail = jax.tree.map(lambda x: x[count * length :], xs)
+    # The carry comes into segment i over the boundary i, or in reverse i + 1.
+    edges = (jnp.arange(count) + reverse) * length
+    inside = (edges > 0) & (edges < steps)
+    crossed = None if truncate is None else inside & (edges % truncate == 0)
+
+    def advance(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        x, crossed = inputs
+        if crossed is not None:
+            carry = jax.tree.map(lambda leaf: _detached(leaf, crossed), carry)
+        return segment(carry, x)
+
+    def remaining(carry: Any) -> tuple[Any, Any]:
+        if truncate is not None and not reverse and (count * length) % truncate == 0:
+            carry = jax.lax.stop_gradient(carry)
+        return segment(carry, tail)
+
+    last = None
+    if rest and reverse:
+        carry, last = remaining(carry)
+    carry, ys = jax.lax.scan(advance, carry, (whole, crossed), reverse=reverse)
+    ys = jax.tree.map(lambda y: y.reshape(count * length, *y.shape[2:]), ys)
+    if rest and not reverse:
+        carry, last = remaining(carry)
+    if rest:
+        ys = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, last)
+    return carry, ys
+
+
+def _cut(x: Any, count: int) -> Any:
+    return x.reshape(count, x.shape[0] // count, *x.shape[1:])
+
+
+def _detached(leaf: Any, condition: Any) -> Any:
+    return jnp.where(condition, jax.lax.stop_gradient(leaf), leaf)
+
+
+def divisor(number: int, most: int) -> int:
+    """The greatest divisor of a number that is at most `most`."""
+    return max(k for k in range(1, min(number, most) + 1) if number % k == 0)
+
+
+def near(steps: int, wanted: int) -> int:
+    """A length of segments: a divisor of `steps` in (wanted / 2, wanted], or wanted."""
+    wanted = max(1, min(steps, wanted))
+    exact = divisor(steps, wanted)
+    return exact if 2 * exact > wanted else wanted
+
+
+def bytes_of(leaves: Sequence[Any]) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)

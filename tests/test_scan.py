@@ -1,0 +1,445 @@
+"""Every way in which `Scan` evaluates a cell, against plain autodiff through lax.scan."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from zoo import inputs_of, params_of, random_like
+
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Cell,
+    Elman,
+    LSTMCarry,
+    Scan,
+    Stack,
+    Zoneout,
+    carry_gradients,
+    trajectory,
+    unroll,
+)
+
+T, B = 7, 2
+PLAIN = Scan(autodiff=True)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Written(Cell):
+    """What a user writes: columns, slices, x W in the step, weights joined, peepholes."""
+
+    input_size: int = 3
+    hidden_size: int = 4
+
+    def init(self, key):
+        I, H = self.input_size, self.hidden_size
+        shapes = {"W": (I, 2 * H), "U": (2 * H, H), "b": (2 * H,), "p": (H,), "V": (H, H)}
+        return random_like({k: jnp.zeros(v) for k, v in shapes.items()}, seed=5)
+
+    def initial_carry(self, params):
+        H = self.hidden_size
+        return {"h": jnp.zeros(H), "c": jnp.zeros(H), "steps": jnp.zeros((), int)}
+
+    def step(self, params, carry, drive):
+        H = self.hidden_size
+        z = drive @ params["W"] + params["U"] @ carry["h"] + params["b"]
+        keep = jax.nn.sigmoid(z[:H] + params["p"] * carry["c"])
+        new = jax.nn.relu(z[H:]) @ params["V"]
+        c = keep * carry["c"] + (1 - keep) * jnp.tanh(new)
+        h = c / jnp.sqrt(1 + c @ c) * jnp.cos(carry["steps"])
+        return {"h": h, "c": c, "steps": carry["steps"] + 1}
+
+    def output(self, params, carry, drive):
+        return params["V"] @ carry["h"]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Convolution(Cell):
+    """No product that can be taken apart, and inputs of two axes."""
+
+    input_shape: Any = (5, 2)
+
+    def init(self, key):
+        return random_like({"k": jnp.zeros((3, 2, 2)), "w": jnp.zeros((2, 2))}, seed=6)
+
+    def initial_carry(self, params):
+        return jnp.zeros((5, 2))
+
+    def project(self, params, x, keys=None):
+        return x @ params["w"]
+
+    def step(self, params, carry, drive):
+        dimensions = ("NWC", "WIO", "NWC")
+        carry = jax.lax.conv_general_dilated(
+            carry[None], params["k"], (1,), "SAME", dimension_numbers=dimensions
+        )[0]
+        return jnp.tanh(carry + drive)
+
+
+@jax.custom_vjp
+def _halved(x):
+    return x
+
+
+_halved.defvjp(lambda x: (x, None), lambda _, ct: (ct / 2,))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class HalfGradient(Elman):
+    """A derivative that only reverse mode knows."""
+
+    def step(self, params, carry, drive):
+        return super().step(params, _halved(carry), drive)
+
+
+CELLS = {
+    "elman": Elman(3, 4),
+    "linear": Elman(3, 4, "identity"),
+    "lstm": LSTM(3, 4),
+    "gru": GRU(3, 4),
+    "gru_reset_before": GRU(3, 4, reset_after=False),
+    "zoneout": Zoneout(LSTM(3, 4), LSTMCarry(h=0.1, c=0.5)),
+    "written": Written(),
+    "convolution": Convolution(),
+    "half_gradient": HalfGradient(3, 4),
+    "deep": Stack((GRU(3, 3), Bidirectional(LSTM(3, 2), Elman(3, 4)))),
+}
+METHODS = {
+    "whole": Scan(),
+    "segments": Scan(segment=3, unroll=2),
+    "single_steps": Scan(segment=1),
+    "remat": Scan(remat=True),
+    "remat_of_autodiff": Scan(remat=True, autodiff=True, segment=4),
+    "segments_of_autodiff": Scan(autodiff=True, segment=2),
+}
+every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def example(cell, dtype=None):
+    params, xs = params_of(cell), inputs_of(cell, (T, B))
+    carry = jax.vmap(lambda _: cell.initial_carry(params))(jnp.arange(B))
+    floats = random_like(carry, seed=3)
+    carry = jax.tree.map(
+        lambda a, b: b if jnp.issubdtype(a.dtype, jnp.floating) else a, carry, floats
+    )
+    if dtype is not None:
+        cast = lambda leaf: leaf.astype(dtype) if leaf.dtype == float else leaf  # noqa: E731
+        params, xs, carry = jax.tree.map(cast, (params, xs, carry))
+    return params, xs, carry
+
+
+def floating(tree):
+    return [a for a in jax.tree.leaves(tree) if jnp.issubdtype(a.dtype, jnp.inexact)]
+
+
+def weighted(tree):
+    leaves = floating(tree)
+    weights = random_like(jax.tree.map(lambda a: jnp.zeros(a.shape), leaves), seed=9)
+    return sum(
+        jnp.vdot(w.astype(a.dtype), a) for w, a in zip(weights, leaves, strict=True)
+    )
+
+
+def loss(cell, method, **options):
+    return lambda *args: weighted(unroll(cell, *args, method=method, **options))
+
+
+def gradients(cell, method, args, **options):
+    function = jax.value_and_grad(
+        loss(cell, method, **options), (0, 1, 2), allow_int=True
+    )
+    value, found = jax.jit(function)(*args)
+    return [value, *floating(found)]
+
+
+def assert_close(actual, expected, tolerance=1e-12):
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
+
+
+STREAMS = {
+    "plain": {},
+    "reverse": {"reverse": True},
+    "lengths": {"lengths": jnp.array([5, 0])},
+    "resets": {"resets": jnp.zeros((T, B), bool).at[4, 1].set(True), "reverse": True},
+}
+
+
+@every_cell
+@every_method
+def test_values_and_gradients_are_those_of_plain_autodiff(cell, method):
+    args = example(cell)
+    expected = gradients(cell, PLAIN, args)
+    assert_close(gradients(cell, method, args), expected)
+
+
+@pytest.mark.slow
+@every_cell
+@every_method
+@pytest.mark.parametrize("options", list(STREAMS.values())[1:], ids=list(STREAMS)[1:])
+def test_streams_and_directions_are_those_of_plain_autodiff(cell, method, options):
+    args = example(cell)
+    expected = gradients(cell, PLAIN, args, **options)
+    assert_close(gradients(cell, method, args, **options), expected)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "written"])
+def test_float32_agrees_with_float64(name):
+    cell = CELLS[name]
+    expected = gradients(cell, PLAIN, example(cell))
+    actual = gradients(cell, Scan(segment=3), example(cell, "float32"))
+    for a, b in zip(actual, expected, strict=True):
+        assert a.dtype == "float32"
+        np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-6 * np.abs(b).max())
+
+
+def jvp(function):
+    return lambda *args: jax.jvp(function, args, random_like(args, seed=4))
+
+
+TRANSFORMATIONS = {
+    "jvp": jvp,
+    "jacfwd": lambda f: jax.jacfwd(f, argnums=(0, 1)),
+    "hessian": lambda f: jax.hessian(f, argnums=0),
+    "reverse_over_reverse": lambda f: jax.jacrev(jax.grad(f, 0), 1),
+    "reverse_over_forward": lambda f: jax.grad(lambda *a: jvp(f)(*a)[1], (0, 1)),
+    "forward_over_reverse": lambda f: jvp(jax.grad(f, (0, 1, 2))),
+    "linearize": lambda f: lambda *a: jax.linearize(f, *a)[1](*random_like(a, seed=4)),
+    "checkpoint": lambda f: jax.grad(jax.checkpoint(f), (0, 1)),
+    "vmap_params": lambda f: (
+        lambda p, x, c: jax.vmap(f, (0, None, None))(
+            jax.tree.map(lambda a: jnp.stack([a, 2 * a]), p), x, c
+        )
+    ),
+    "gradients_of_vmap_params": lambda f: (
+        lambda p, x, c: jax.grad(lambda p: jax.vmap(f, (0, None, None))(p, x, c).sum())(
+            jax.tree.map(lambda a: jnp.stack([a, 2 * a]), p)
+        )
+    ),
+    "per_model_gradients": lambda f: (
+        lambda p, x, c: jax.vmap(jax.grad(f, (0, 1)), (0, None, None))(
+            jax.tree.map(lambda a: jnp.stack([a, 2 * a]), p), x, c
+        )
+    ),
+    "gradients_of_vmap_data": lambda f: jax.grad(
+        lambda p, x, c: jax.vmap(f, (None, 0, None))(p, jnp.stack([x, 2 * x]), c).sum()
+    ),
+    "per_example_gradients": lambda f: (
+        lambda p, x, c: jax.vmap(jax.grad(f), (None, 0, 0))(
+            p, jnp.stack([x, 2 * x]), jax.tree.map(lambda a: jnp.stack([a, 2 * a]), c)
+        )
+    ),
+    "inside_a_scan": lambda f: jax.grad(
+        lambda p, x, c: jax.lax.scan(
+            lambda s, k: (s + f(p, k * x, c), None), 0.0, jnp.arange(3.0)
+        )[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+@pytest.mark.parametrize("method", [Scan(segment=3), Scan(remat=True, segment=3)])
+@pytest.mark.parametrize(
+    "transformation", TRANSFORMATIONS.values(), ids=TRANSFORMATIONS.keys()
+)
+def test_transformations_are_those_of_plain_autodiff(name, method, transformation):
+    cell = {"lstm": LSTM(2, 2), "gru_reset_before": GRU(2, 2, reset_after=False)}[name]
+    args = example(cell)
+    expected = jax.jit(transformation(loss(cell, PLAIN)))(*args)
+    assert_close(jax.jit(transformation(loss(cell, method)))(*args), expected, 1e-11)
+
+
+@every_method
+def test_carry_gradients_are_those_of_plain_autodiff(method):
+    cell = Stack((LSTM(3, 4), GRU(4, 3)))
+    params, xs, _ = example(cell)
+
+    def found(method):
+        return carry_gradients(weighted, cell, params, xs, method=method)
+
+    assert_close(found(method), found(PLAIN))
+
+
+# Truncation.
+
+
+def in_pieces(cell, params, xs, carry, size, reverse):
+    """A call for each piece, the carry cut between them."""
+    starts = list(range(0, T, size))
+    pieces = []
+    for start in reversed(starts) if reverse else starts:
+        carry, ys = unroll(
+            cell, params, xs[start : start + size], carry, reverse=reverse, method=PLAIN
+        )
+        carry = jax.lax.stop_gradient(carry) if len(pieces) < len(starts) - 1 else carry
+        pieces.append(ys)
+    return carry, jnp.concatenate(pieces[::-1] if reverse else pieces)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 9])
+@pytest.mark.parametrize("autodiff", [False, True], ids=["apart", "autodiff"])
+def test_truncation_is_separate_calls_with_the_carry_cut(size, reverse, autodiff):
+    cell = LSTM(3, 4)
+    args = example(cell)
+    method = Scan(truncate=size, autodiff=autodiff)
+
+    def pieces(*args):
+        return weighted(in_pieces(cell, *args, size, reverse))
+
+    expected = jax.jit(jax.value_and_grad(pieces, (0, 1, 2)))(*args)
+    actual = gradients(cell, method, args, reverse=reverse)
+    assert_close(actual, [expected[0], *floating(expected[1])])
+    if size == 3:
+        truncated = loss(cell, method, reverse=reverse)
+        assert_close(jvp(truncated)(*args)[1], jvp(pieces)(*args)[1])
+
+
+@pytest.mark.parametrize("method", [Scan(truncate=4, segment=2), Scan(truncate=4)])
+def test_truncation_with_segments_within_and_with_remat(method):
+    cell = GRU(3, 4)
+    args = example(cell)
+
+    def pieces(*args):
+        return weighted(in_pieces(cell, *args, 4, False))
+
+    value, expected = jax.jit(jax.value_and_grad(pieces, (0, 1, 2)))(*args)
+    assert_close(gradients(cell, method, args), [value, *floating(expected)])
+    remat = Scan(truncate=4, remat=True)
+    assert_close(gradients(cell, remat, args), [value, *floating(expected)])
+
+
+def test_no_gradient_crosses_a_multiple_of_truncate():
+    cell = Elman(3, 4)
+    params, xs, carry = example(cell)
+
+    def last(xs):
+        return unroll(cell, params, xs, carry, method=Scan(truncate=3))[1][5].sum()
+
+    reached = jnp.abs(jax.grad(last)(xs)).sum((1, 2)) > 0
+    np.testing.assert_array_equal(reached, [False, False, False, True, True, True, False])
+
+
+# What it costs.
+
+
+def temporaries(function, *args):
+    analysis = jax.jit(function).lower(*args).compile().memory_analysis()
+    return analysis.temp_size_in_bytes  # pyright: ignore
+
+
+def gradient_temporaries(cell, method, steps, batch):
+    params, xs = params_of(cell), jnp.ones((steps, batch, cell.input_size))
+
+    def total(params, xs):
+        return jnp.sum(unroll(cell, params, xs, method=method)[0].h)
+
+    return temporaries(jax.grad(total), params, xs)
+
+
+def test_remat_takes_memory_as_the_root_of_the_steps():
+    cell = LSTM(8, 16)
+    short, long = (
+        gradient_temporaries(cell, Scan(remat=True), n, 4) for n in (100, 10000)
+    )
+    assert long < 12 * short
+    assert 20 * long < gradient_temporaries(cell, PLAIN, 10000, 4)
+
+
+def test_segments_take_less_memory_than_plain_autodiff():
+    cell = LSTM(16, 16)
+    segments = gradient_temporaries(cell, Scan(segment=20), 400, 8)
+    assert 3 * segments < gradient_temporaries(cell, PLAIN, 400, 8)
+
+
+def test_a_batch_by_vmap_has_no_weight_gradient_for_each_example():
+    cell, examples = LSTM(32, 32), 64
+    params, xs = params_of(cell), jnp.ones((20, examples, 32))
+
+    def by_axes(params, xs):
+        return jnp.sum(unroll(cell, params, xs)[1])
+
+    def by_vmap(params, xs):
+        one = lambda xs: jnp.sum(unroll(cell, params, xs)[1])  # noqa: E731
+        return jnp.sum(jax.vmap(one, 1)(xs))
+
+    copies = examples * sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+    extra = temporaries(jax.grad(by_vmap), params, xs) - temporaries(
+        jax.grad(by_axes), params, xs
+    )
+    assert extra < copies / 10
+
+
+def products(cell):
+    """Products in a gradient's program; those in its loops run many times."""
+    params, xs, carry = example(cell)
+    program = jax.jit(jax.grad(loss(cell, Scan()), (0, 1))).lower(params, xs, carry)
+    return program.as_text().count("stablehlo.dot_general")
+
+
+@pytest.mark.parametrize(
+    ("cell", "count"),
+    [
+        # x W, h U, both again; dz U^T; and the gradients of W, of U and of x
+        (Elman(3, 4), 8),
+        (LSTM(3, 4), 8),
+        (GRU(3, 4), 8),
+        # h U_rz and (r h) U_n for h U: three more twice, and for their gradients
+        (GRU(3, 4, reset_after=False), 12),
+    ],
+)
+def test_the_gradient_makes_each_product_once_for_all_steps(cell, count):
+    assert products(cell) == count
+
+
+def test_a_cell_with_effects_is_left_to_autodiff(capfd):
+    cell = Talking(3, 4)
+    args = example(cell)
+    found = gradients(cell, Scan(), args)
+    jax.effects_barrier()
+    assert capfd.readouterr().out.count("step") >= T
+    assert_close(found, gradients(Elman(3, 4), PLAIN, args))
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Talking(Elman):
+    def step(self, params, carry, drive):
+        jax.debug.print("step {}", carry[0])
+        return super().step(params, carry, drive)
+
+
+def test_trajectory_and_inputs_of_no_steps():
+    cell = LSTM(3, 4)
+    params, xs, carry = example(cell)
+    for method in METHODS.values():
+        assert_close(
+            trajectory(cell, params, xs, carry, method=method),
+            trajectory(cell, params, xs, carry, method=PLAIN),
+        )
+        final, ys = unroll(cell, params, xs[:0], carry, method=method)
+        assert_close(final, carry)
+        assert ys.shape == (0, B, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unroll": 0}, "Scan: unroll is 0, expected a positive int"),
+        ({"segment": 2.0}, "Scan: segment is 2.0, expected a positive int"),
+        ({"truncate": True}, "Scan: truncate is True, expected a positive int"),
+        ({"remat": 1}, "Scan: remat is 1, expected True or False"),
+        ({"segment": 4, "truncate": 6}, "Scan: segment is 4, expected a divisor of"),
+    ],
+)
+def test_options_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        Scan(**options)
