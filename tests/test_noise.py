@@ -326,7 +326,8 @@ def test_equal_examples_have_noise_of_their_own(name, key):
 @every_noisy_cell
 def test_nothing_is_drawn_in_the_loop(cell, key):
     params, xs = params_of(cell), inputs_of(cell, (5, 2))
-    program = jax.make_jaxpr(lambda p, xs: unroll(cell, p, xs, key=key)[1])(params, xs)
+    options = {"key": key, "method": Scan(autodiff=True)}  # whose program can be read
+    program = jax.make_jaxpr(lambda p, xs: unroll(cell, p, xs, **options)[1])(params, xs)
 
     def names(jaxpr, inside=False):
         for equation in jaxpr.eqns:

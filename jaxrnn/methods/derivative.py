@@ -127,6 +127,10 @@ def _run_batch(
     save: bool,
 ) -> tuple[Any, Any]:
     """A new axis in front of the batch axes, of the data, the constants, or both."""
+    if save:  # the values of these taps: with constants in a batch there are others
+        run = jax.vmap(lambda *args: plan.run(args, length, save), tuple(axes))
+        results = run(*args)
+        return results, [0] * len(results)
     (size,) = {
         arg.shape[axis] for arg, axis in zip(args, axes, strict=True) if axis is not None
     }

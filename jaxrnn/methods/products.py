@@ -93,7 +93,7 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
         consts: Sequence[Any], weights: Sequence[Any], data: Sequence[Any]
     ) -> list[Any]:
         def at(eqn: Any, values: list) -> Any:
-            if eqn.outvars[0] not in found:
+            if not found.keys() & set(eqn.outvars):
                 return None
             index, side, axis = found[eqn.outvars[0]]
             y = product(jnp.moveaxis(values[side], axis, -1), weights[index])
