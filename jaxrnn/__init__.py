@@ -33,4 +33,4 @@ from .sequence import trajectory as trajectory
 from .sequence import unroll as unroll
 from .zoneout import Zoneout as Zoneout
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -47,6 +47,7 @@ VARIANTS = {"wrapper", "residual", "bidirectional"}  # the last two inside other
 CORE = {"elman", "lstm", "gru_reset_before", "stack_mixed", "dropouts", "zoneout"}
 CORE |= {"dense_skip", "residual_bidirectional"}
 every_cell, core_cells = over(ZOO.keys() - VARIANTS), over(CORE)
+few_cells = over({"lstm", "zoneout", "residual_bidirectional"})
 STEPPING = {name: cell for name, cell in ZOO.items() if steps(cell)}
 every_stepping_cell = pytest.mark.parametrize(
     "cell", STEPPING.values(), ids=STEPPING.keys()
@@ -143,7 +144,7 @@ def test_without_a_carry_the_initial_one_is_used(cell):
     close(unroll(cell, params, xs), (final, ys))
 
 
-@core_cells
+@few_cells
 def test_a_batch_equals_a_loop_over_examples(cell):
     params, xs, carry = example(cell, (2, 3))
     key = key_for_batch(cell)
@@ -181,7 +182,7 @@ def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):
         close((at(final, b), at(carries, slice(None), b), ys[:, b]), expected)
 
 
-@core_cells
+@few_cells
 def test_lengths_are_the_mask_of_the_first_steps(cell):
     params, xs, carry = example(cell, (4,))
     lengths = np.array([3, 0, 2, 1])
@@ -194,7 +195,7 @@ def test_lengths_are_the_mask_of_the_first_steps(cell):
         close(at(expected[0], 1), at(carry, 1))
 
 
-@core_cells
+@few_cells
 def test_jit_equals_eager(cell):
     params, xs, carry = example(cell, steps=4)
     mask, resets, key = VALID[2:6], RESETS[2:6], noise_key(cell)
@@ -250,8 +251,6 @@ every_way = pytest.mark.parametrize(
     [
         pytest.param(True, True, id="backwards_masked"),
         pytest.param(False, False, id="forwards", marks=pytest.mark.slow),
-        pytest.param(True, False, id="backwards", marks=pytest.mark.slow),
-        pytest.param(False, True, id="forwards_masked", marks=pytest.mark.slow),
     ],
 )
 
@@ -276,7 +275,7 @@ def differentiable(cell, xs):
     return (0, 2) if cell.input_shape == () else (0, 1, 2)
 
 
-@every_cell
+@core_cells
 @every_way
 def test_gradients_equal_those_of_the_loop(cell, reverse, masked):
     params, xs, carry = example(cell, steps=len(VALID) if masked else T)
@@ -345,7 +344,7 @@ def test_per_example_gradients_equal_a_loop_over_examples(cell):
         close(at(gradients, index), jax.grad(looped)(params, xs[:, index], one))
 
 
-@every_cell
+@core_cells
 @every_way
 def test_carry_gradients_equal_those_of_a_loop(cell, reverse, masked):
     params, xs, carry = example(cell, steps=len(VALID) if masked else T)
@@ -373,7 +372,7 @@ def test_carry_gradients_equal_those_of_a_loop(cell, reverse, masked):
         close(gradient_norms(*arguments, reverse=reverse, **ours), norms)
 
 
-@core_cells
+@few_cells
 def test_lowers_for_cuda_and_tpu(cell):
     params, xs, carry = example(cell, (2,))
     params, carry = jax.tree.map(lambda leaf: leaf.astype("float32"), (params, carry))

@@ -15,7 +15,14 @@ README = (ROOT / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 
 
-def test_every_block_runs_and_prints_what_the_readme_says():
+@pytest.fixture
+def ordinary_optimizations():
+    jax.config.update("jax_disable_most_optimizations", False)  # memory is printed too
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+def test_every_block_runs_and_prints_what_the_readme_says(ordinary_optimizations):
     namespace, blocks, skipped = {}, BLOCK.findall(README), []
     assert len(blocks) == README.count("```python") > 4
     with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):

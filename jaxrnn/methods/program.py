@@ -11,11 +11,13 @@ from .products import expose, product_p
 from .recurrence import Recurrence
 from .segments import bytes_of
 
-# A value of a tap is rebuilt by 2 n operations, or saved and read back: the operations
-# win while n, the size of the operand, is small.
+# The value of a tap is made again by 2 n operations, or saved and read back: what is read
+# back costs memory, and what is made again costs time as n, the size of the operand.
 SAVE_FROM = 384
 
-CACHE = 2 * 2**20
+CACHE = (
+    2 * 2**20
+)  # bytes; the second level of a processor's cache, or a part of the third
 
 
 class Functions(NamedTuple):
@@ -100,7 +102,7 @@ class Program:
             step,
             consts,
             first,
-            jax.eval_shape(self.lead, consts, drive),
+            jax.eval_shape(self.lead, consts, drive) if self.lead else drive,
             transposes={first_weight + i: first_weight + count + i for i in range(count)},
             reverse=functions.reverse,
             unroll=functions.unroll,
@@ -156,7 +158,7 @@ class Program:
         first = jax.tree.leaves(carry)
         length = leaves[0].shape[0]
         consts = self._consts(operands)
-        led = jax.vmap(self.lead, (None, 0))(consts, drive)
+        led = jax.vmap(self.lead, (None, 0))(consts, drive) if self.lead else drive
         last, carries = recurrence(self.plan, consts, first, led, length)
         ys = jax.vmap(lambda a, b: self.output.apply(params, of_output, [*a, *b]))(
             carries, drive
@@ -167,8 +169,8 @@ class Program:
 
 def _led(
     step: Callable[[Any, Any, Any], list[Any]], consts: Any, carry: Any, drive: Any
-) -> tuple[Callable[[Any, Any], list[Any]], Callable[[Any, Any, Any], list[Any]]]:
-    """The products of a step that ignore the carry, apart from the step.
+) -> tuple[Callable[[Any, Any], list[Any]] | None, Callable[..., list[Any]]]:
+    """The products of a step that ignore the carry, if any, apart from the step.
 
         step(consts, carry, drive) = rest(consts, carry, lead(consts, drive))
 
@@ -189,7 +191,7 @@ def _led(
         if eqn.primitive is product_p and eqn.invars[0] not in depend(closed, moving)
     ]
     if not early:
-        return (lambda _, drive: drive), step
+        return None, step
     before, after = piece(closed, early, ()), piece(closed, closed.jaxpr.outvars, early)
     kept = [v for v in driving if v in after.inputs]
 

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
@@ -94,6 +94,14 @@ class Scan:
                 f"Scan: segment is {self.segment}, expected a divisor of truncate="
                 f"{self.truncate}: gradients are cut between segments"
             )
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
+        return f"Scan({', '.join(shown)})"
 
     def __call__(
         self,
