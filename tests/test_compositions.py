@@ -24,7 +24,7 @@ from jaxrnn import (
     Zoneout,
 )
 
-NUMBER, DEPTH = 6, 3
+NUMBER, DEPTH = 4, 3
 
 
 def leaf(rng, size, out):
