@@ -46,13 +46,9 @@ def over(names):
 VARIANTS = {"wrapper", "residual", "bidirectional"}  # the last two inside others too
 CORE = {"elman", "lstm", "gru_reset_before", "stack_mixed", "dropouts", "zoneout"}
 CORE |= {"dense_skip", "residual_bidirectional"}
+FEW = ["lstm", "zoneout", "residual_bidirectional"]  # where test_scan.py has the others
 every_cell, core_cells = over(ZOO.keys() - VARIANTS), over(CORE)
-few_cells = over({"lstm", "zoneout", "residual_bidirectional"})
-STEPPING = {name: cell for name, cell in ZOO.items() if steps(cell)}
-every_stepping_cell = pytest.mark.parametrize(
-    "cell", STEPPING.values(), ids=STEPPING.keys()
-)
-
+few_cells = pytest.mark.parametrize("cell", [ZOO[name] for name in FEW], ids=FEW)
 # A mask with holes, at both ends too, and resets at valid and at masked steps: in both
 # directions some steps that follow each other are apart, and some are not.
 VALID = np.array([False, True, True, False, True, True, False, True, False])
@@ -130,7 +126,7 @@ def test_reverse_equals_the_loop_run_backwards(cell):
     close(trajectory(cell, params, xs, carry, key=key, reverse=True), carries)
 
 
-@every_stepping_cell
+@few_cells
 def test_reverse_is_flip_unroll_flip(cell):
     params, xs, carry = example(cell)
     final, ys = unroll(cell, params, xs[::-1], carry)
@@ -157,7 +153,7 @@ def test_a_batch_equals_a_loop_over_examples(cell):
         close(ys[:, i, j], ys_ij)
 
 
-@every_cell
+@core_cells
 @pytest.mark.parametrize(
     "reverse",
     [
@@ -208,7 +204,7 @@ def test_jit_equals_eager(cell):
         close(compiled, run(params, xs, carry, mask, resets))
 
 
-@every_cell
+@core_cells
 def test_equal_cells_trace_once(cell):
     params, xs, carry = example(cell)
     chex.clear_trace_counter()
@@ -289,7 +285,7 @@ def test_gradients_equal_those_of_the_loop(cell, reverse, masked):
     )
 
 
-@core_cells
+@few_cells
 def test_forward_mode_equals_that_of_the_loop(cell):
     params, xs, carry = example(cell, steps=len(VALID))
     unrolled, looped = losses(cell, masked=True, key=noise_key(cell))
@@ -323,7 +319,7 @@ def test_second_derivatives_equal_those_of_the_loop(name):
     close(reverse_over_reverse(unrolled), reverse_over_reverse(looped))
 
 
-@core_cells
+@few_cells
 def test_vmap_over_parameters_equals_a_loop_over_them(cell):
     _, xs, carry = example(cell)
     each = [params_of(cell, seed) for seed in (0, 30)]
@@ -334,7 +330,7 @@ def test_vmap_over_parameters_equals_a_loop_over_them(cell):
         close(at(gradients, index), jax.grad(looped)(params, xs, carry))
 
 
-@core_cells
+@few_cells
 def test_per_example_gradients_equal_a_loop_over_examples(cell):
     params, xs, carry = example(cell, (2,))
     unrolled, looped = losses(cell)
