@@ -246,7 +246,6 @@ every_way = pytest.mark.parametrize(
     ("reverse", "masked"),
     [
         pytest.param(True, True, id="backwards_masked"),
-        pytest.param(False, False, id="forwards", marks=pytest.mark.slow),
     ],
 )
 
