@@ -58,7 +58,9 @@ mlir.register_lowering(product_p, mlir.lower_fun(_multiply, multiple_results=Fal
 class Exposed(NamedTuple):
     """A function f(consts, data), its products of data by constants laid open.
 
-    f(consts, data) = apply(consts, weights(consts), data)
+        f(consts, data) = apply(consts, weights(consts), data)
+
+    `effects` says whether f does anything else, such as printing.
     """
 
     weights: Callable[[Sequence[Any]], list[Any]]

@@ -106,10 +106,7 @@ class Program:
             transposes={first_weight + i: first_weight + count + i for i in range(count)},
             reverse=functions.reverse,
             unroll=functions.unroll,
-            save=False,
-        )
-        self.plan.save = save or any(
-            tap.x.aval.shape[-1] >= SAVE_FROM for tap in self.plan.taps
+            save_from=0 if save else SAVE_FROM,
         )
 
     def _project(self, params: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -185,10 +182,11 @@ def _led(
     )
     invars = closed.jaxpr.invars
     fixed, moving, driving = invars[:nc], invars[nc : nc + nk], invars[nc + nk :]
+    of_carry = depend(closed, moving)
     early = [
         eqn.outvars[0]
         for eqn in closed.jaxpr.eqns
-        if eqn.primitive is product_p and eqn.invars[0] not in depend(closed, moving)
+        if eqn.primitive is product_p and eqn.invars[0] not in of_carry
     ]
     if not early:
         return None, step

@@ -48,7 +48,8 @@ class Recurrence:
         transposes: the number of W^T among the constants by the number of W.
         reverse: from the last step to the first.
         unroll: steps in one iteration.
-        save: whether the backward pass gets the values of the taps, or makes them again.
+        save_from: the size of an x from which on the values of all taps are saved for the
+            backward pass, which otherwise makes them again.
     """
 
     def __init__(
@@ -61,10 +62,10 @@ class Recurrence:
         transposes: Mapping[int, int],
         reverse: bool,
         unroll: int,
-        save: bool,
+        save_from: int,
     ) -> None:
-        self.step, self.reverse, self.unroll, self.save = step, reverse, unroll, save
-        self.transposes = transposes
+        self.step, self.transposes, self.save_from = step, transposes, save_from
+        self.reverse, self.unroll = reverse, unroll
         nc, nk = len(consts), len(carry)
         self.closed = closed = trace(
             lambda *args: step(
@@ -78,6 +79,7 @@ class Recurrence:
         known = {self.consts[i]: self.consts[j] for i, j in transposes.items()}
         self.stages = _stages(closed, known, self.carry, self.drive)
         self.taps = [tap for stage in self.stages for tap in stage]
+        self.save = any(tap.x.aval.shape[-1] >= save_from for tap in self.taps)
         values = [tap.value for tap in self.taps]
         products = [tap.product for tap in self.taps]
         outs = list(closed.jaxpr.outvars)
@@ -91,7 +93,7 @@ class Recurrence:
 
     def run(self, args: Sequence[Any], length: int, save: bool) -> list[Any]:
         """The final carry, all carries and, to save them, all values of the taps."""
-        env = dict(zip(self.inputs, args, strict=True))
+        env = pairs(self.inputs, args)
         consts = {v: env[v] for v in self.consts}
         nk = len(self.carry)
 
@@ -146,14 +148,15 @@ def _stages(
     sees the sums in between.
     """
     of_carry = depend(closed, carry)
+    live = piece(closed, closed.jaxpr.outvars, ()).equations
     uses: dict[Any, list[Any]] = {}
-    for eqn in closed.jaxpr.eqns:
+    for eqn in live:
         for atom in filter(is_variable, eqn.invars):
             uses.setdefault(atom, []).append(eqn)
     shown = {atom for atom in closed.jaxpr.outvars if is_variable(atom)}
     depth: dict[Any, int] = {}  # the products on the way to a variable
     stages: list[list[Tap]] = []
-    for eqn in closed.jaxpr.eqns:
+    for eqn in live:
         deepest = max(
             (depth.get(v, 0) for v in filter(is_variable, eqn.invars)), default=0
         )

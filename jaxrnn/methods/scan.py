@@ -10,7 +10,7 @@ import jax
 from ..cell import Cell
 from ..keys import Keys
 from .program import Functions, Program, saved
-from .segments import divisor, near, over_segments
+from .segments import near, over_segments, within
 
 
 @jax.tree_util.register_static
@@ -26,7 +26,7 @@ class Scan:
     each segment the backward pass keeps the carries and makes the rest again. It takes
     `step` apart at its products of carry and parameters: their values and their weights'
     gradients are products over all steps of the segment, and the loop back in time has
-    one product by each recurrent kernel's transpose left. `jaxrnn.methods.derivative` has
+    one product by each recurrent kernel's transpose left. `jaxrnn.methods.tangent` has
     the equations, and `jaxrnn.methods.recurrence` says what a cell's step becomes.
 
     This works for every cell, and with every transformation of JAX, forward mode, second
@@ -163,7 +163,7 @@ class Scan:
         if self.segment is not None:
             length = self.segment
         elif self.truncate is not None:
-            length = divisor(self.truncate, max(1, wanted))
+            length = within(self.truncate, min(wanted, T))
         else:
             length = near(T, wanted)
         return over_segments(

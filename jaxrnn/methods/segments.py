@@ -77,5 +77,11 @@ def near(steps: int, wanted: int) -> int:
     return exact if 2 * exact > wanted else wanted
 
 
+def within(window: int, wanted: int) -> int:
+    """A length of segments that divides a window: near `wanted`, or all of the window."""
+    exact = divisor(window, max(1, wanted))
+    return exact if 2 * exact > wanted else window
+
+
 def bytes_of(leaves: Sequence[Any]) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
