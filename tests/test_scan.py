@@ -116,6 +116,22 @@ class Idle(Elman):
         return jnp.tanh(z + drive.x) * jnp.cos(z), count
 
 
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Delay(Elman):
+    """A carry whose parts are the drive, another part, the product alone, and a sum."""
+
+    def initial_carry(self, params):
+        return 4 * (super().initial_carry(params),)
+
+    def step(self, params, carry, drive):
+        _, b, z, h = carry
+        return drive.x, h, h @ params["recurrent_kernel"], jnp.sin(b) + z + drive.x
+
+    def output(self, params, carry, drive):
+        return carry[0] + carry[3] * params["bias"]
+
+
 CELLS = {
     "elman": Elman(3, 4),
     "linear": Elman(3, 4, "identity"),
@@ -127,6 +143,7 @@ CELLS = {
     "convolution": Convolution(),
     "half_gradient": HalfGradient(3, 4),
     "idle": Idle(3, 4),
+    "delay": Delay(3, 4),
     "deep": Stack((GRU(3, 3), Bidirectional(LSTM(3, 2), Elman(3, 4)))),
 }
 METHODS = {
@@ -138,7 +155,7 @@ METHODS = {
     "segments_of_autodiff": Scan(autodiff=True, segment=2),
 }
 CORE_CELLS = ["lstm", "gru_reset_before", "written", "convolution", "half_gradient"]
-CORE_CELLS += ["idle"]
+CORE_CELLS += ["idle", "delay"]
 CORE_METHODS = ["whole", "segments", "remat"]
 
 
@@ -449,8 +466,9 @@ def products(cell):
     ("cell", "count"),
     [
         # x W, h U, both again; dz U^T; and the gradients of W, of U and of x
-        (Elman(3, 4), 8),
         (LSTM(3, 4), 8),
+        # of tanh(z) = h the gradient 1 - h^2 needs h, which is kept: none again
+        (Elman(3, 4), 6),
         (GRU(3, 4), 8),
         # h U_rz and (r h) U_n for h U: three more twice, and for their gradients
         (GRU(3, 4, reset_after=False), 12),

@@ -24,7 +24,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .products import product
-from .recurrence import Recurrence, pairs
+from .recurrence import Recurrence, moves, pairs
 from .tangent import residuals, tangent_p
 
 recurrence_p = Primitive("recurrence")
@@ -52,10 +52,6 @@ def _run_shapes(*avals: Any, **static: Any) -> Any:
     return jax.make_jaxpr(lambda *args: _run(*args, **static))(*avals).out_avals
 
 
-def _moves(variable: Any) -> bool:
-    return jnp.issubdtype(variable.aval.dtype, jnp.inexact)
-
-
 def _run_jvp(
     primals: Sequence[Any],
     tangents: Sequence[Any],
@@ -73,8 +69,12 @@ def _run_jvp(
     size = len(plan.carry)
     results = recurrence_p.bind(*primals, plan=plan, length=length, save=plan.save)
     results, saved = results[: 2 * size], results[2 * size :]
-    for variable, carries in zip(plan.carry, results[size:], strict=True):
-        env[variable] = plan.before(env[variable], carries)
+    for before, after, carries in zip(
+        plan.carry, plan.known[-1].outputs, results[size:], strict=True
+    ):
+        env[before] = plan.before(env[before], carries)
+        if after in plan.after:
+            env[after] = carries
     env |= pairs([tap.value for tap in plan.taps][: len(saved)], saved)
     plan.replay(env)
 
@@ -87,8 +87,8 @@ def _run_jvp(
     moving = tuple(
         i
         for i, v in enumerate(plan.inputs)
-        if _moves(v)
-        and (v in plan.carry or (v in plan.residuals and type(denv[v]) is not ad.Zero))
+        if moves(v)
+        and (v in plan.carry or (v in plan.read and type(denv[v]) is not ad.Zero))
     )
     dcarries = tangent_p.bind(
         *(env[v] for v in residuals(plan)),
@@ -100,7 +100,7 @@ def _run_jvp(
     )
     given = iter(dcarries)
     dresults = [
-        next(given) if _moves(v) else ad.Zero(jax.typeof(result).to_tangent_aval())
+        next(given) if moves(v) else ad.Zero(jax.typeof(result).to_tangent_aval())
         for v, result in zip([*plan.carry, *plan.carry], results, strict=True)
     ]
     return results, dresults

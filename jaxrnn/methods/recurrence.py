@@ -9,6 +9,7 @@ from jax.extend.core.primitives import add_p
 
 from .apart import apart
 from .jaxprs import Piece, depend, is_variable, piece, trace
+from .linear import pull
 from .products import product, product_p
 
 Values = dict[Any, Any]  # of variables
@@ -79,7 +80,6 @@ class Recurrence:
         known = {self.consts[i]: self.consts[j] for i, j in transposes.items()}
         self.stages = _stages(closed, known, self.carry, self.drive)
         self.taps = [tap for stage in self.stages for tap in stage]
-        self.save = any(tap.x.aval.shape[-1] >= save_from for tap in self.taps)
         values = [tap.value for tap in self.taps]
         products = [tap.product for tap in self.taps]
         outs = list(closed.jaxpr.outvars)
@@ -88,8 +88,36 @@ class Recurrence:
         self.saving = piece(closed, outs + values, products)
         # The same pieces, for when the values of the taps are known.
         self.known = [piece(closed, atoms, values) for atoms in [*wanted, outs]]
-        read = {v for part in self.known if part.equations for v in part.inputs}
-        self.residuals = [v for v in invars if v in read]
+        self.read = {v for part in self.known for v in part.inputs}
+        floats = [i for i, v in enumerate(self.carry) if moves(v)]
+        self.floats = [range(len(stage)) for stage in self.stages] + [floats]
+        self.after, read = self._needs()
+        order = [*invars, *values, *self.after]
+        self.residuals = [v for v in order if v in read]
+        self.save = any(
+            tap.value in read and tap.x.aval.shape[-1] >= save_from for tap in self.taps
+        )
+
+    def _needs(self) -> tuple[list[Any], set[Any]]:
+        """The variables of carry_t that the derivatives read, and all that they read.
+
+        They read carry_t where they then read no more than else: it is saved, but the
+        values of the taps cost memory or time.
+        """
+
+        def reads(number: int, known: Sequence[Any]) -> list[Any]:
+            part = self.known[number]
+            moving = [v for v in part.inputs if moves(v)]
+            return pull(part, self.floats[number], moving, known).reads
+
+        made = [v for v in self.known[-1].outputs if is_variable(v)]
+        made = [v for v in dict.fromkeys(made) if v not in self.inputs]
+        last = len(self.stages)
+        needs = {v for number in range(last) for v in reads(number, ())}
+        plain, after = reads(last, ()), reads(last, made)
+        if len(after) > len(plain):
+            return [], needs | {*plain}
+        return [v for v in made if v in after], needs | {*after}
 
     def run(self, args: Sequence[Any], length: int, save: bool) -> list[Any]:
         """The final carry, all carries and, to save them, all values of the taps."""
@@ -128,6 +156,10 @@ class Recurrence:
                 if tap.value not in env:
                     value = product(x, env[tap.weight])
                     env[tap.value] = sum((env[v] for v in tap.addends), value)
+
+
+def moves(variable: Any) -> bool:
+    return jnp.issubdtype(variable.aval.dtype, jnp.inexact)
 
 
 def in_one_piece(part: Piece, env: Mapping[Any, Any]) -> list[Any]:

@@ -15,7 +15,7 @@ one by W^T; with a bar for the gradient of the loss:
 It gives epsilonbar_t = vbar_t, from which Wbar = sum_t x_t^T vbar_t follows outside.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -23,10 +23,10 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive, unmapped_aval
 from jax.interpreters import ad, batching, mlir
 
-from .apart import apart
-from .jaxprs import Piece, is_variable
+from .jaxprs import Piece
+from .linear import pull, push
 from .products import product
-from .recurrence import Recurrence, Values, pairs
+from .recurrence import Recurrence, pairs
 
 tangent_p = Primitive("recurrence_tangent")
 tangent_p.multiple_results = True
@@ -35,7 +35,7 @@ tangent_p.multiple_results = True
 def residuals(plan: Recurrence) -> list[Any]:
     """The variables whose values `tangent_p` gets, in its order."""
     weights = [v for tap in plan.taps for v in (tap.weight, tap.transposed)]
-    names = [*plan.residuals, *weights, *(tap.value for tap in plan.taps)]
+    names = [*plan.residuals, *weights]
     return list(dict.fromkeys(names))  # a weight of two products comes once
 
 
@@ -54,8 +54,15 @@ def _by_time(plan: Recurrence, variables: Iterable[Any]) -> tuple[list[Any], lis
     return fixed, timed
 
 
+def _parts(
+    plan: Recurrence, moving: Collection[Any]
+) -> Iterator[tuple[Piece, Sequence[int], list[Any]]]:
+    """The pieces, the outputs of each that have derivatives, and its inputs that move."""
+    for part, outputs in zip(plan.known, plan.floats, strict=True):
+        yield part, outputs, [v for v in part.inputs if v in moving]
+
+
 def _blank(variable: Any) -> Any:
-    """For an input whose value does not matter: only its tangent is asked for."""
     return jnp.zeros(variable.aval.shape, variable.aval.dtype)
 
 
@@ -67,26 +74,18 @@ def _tangent(
     carry = [v for v in plan.carry if v in denv]
     dfixed, dtimed = _by_time(plan, (v for v in denv if v not in carry))
 
-    def push(part: Piece, now: Values, dnow: Values) -> list[Any]:
-        primals = [now[v] if v in now else _blank(v) for v in part.inputs]
-        tangents = [
-            dnow[v]
-            if v in dnow
-            else ad.instantiate_zeros(ad.Zero(v.aval.to_tangent_aval()))
-            for v in part.inputs
-        ]
-        return jax.jvp(part, tuple(primals), tuple(tangents))[1]
+    pushes = [push(*part, plan.after) for part in _parts(plan, denv)]
 
     def advance(state: Any, inputs: Any) -> tuple[Any, Any]:
         now = {v: env[v] for v in fixed} | pairs(timed, inputs[0])
         dnow = (
             pairs(carry, state) | {v: denv[v] for v in dfixed} | pairs(dtimed, inputs[1])
         )
-        for stage, part in zip(plan.stages, plan.known, strict=False):
-            for tap, dx in zip(stage, push(part, now, dnow), strict=True):
+        for stage, through in zip(plan.stages, pushes, strict=False):
+            dxs = through(now, [dnow[v] for v in through.moves])
+            for tap, dx in zip(stage, dxs, strict=True):
                 dnow[tap.value] += product(dx, env[tap.weight])
-        new = push(plan.known[-1], now, dnow)
-        new = [d for v, d in zip(plan.carry, new, strict=True) if v in denv]
+        new = pushes[-1](now, [dnow[v] for v in pushes[-1].moves])
         return new, new
 
     inputs = [env[v] for v in timed], [denv[v] for v in dtimed]
@@ -134,32 +133,7 @@ def _tangent_transpose(
     final, stacked = cotangents[: len(carry)], cotangents[len(carry) :]
     seen = [v for v, ct in zip(carry, stacked, strict=True) if type(ct) is not ad.Zero]
 
-    def pull(part: Piece, outputs: Sequence[int], now: Values, cts: list[Any]) -> Values:
-        """The gradients of what moves among the inputs of a piece."""
-        moves = [v for v in part.inputs if v in denv]
-        rest = [v for v in part.inputs if v not in denv]
-
-        def transposed(values: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
-            here = pairs([*moves, *rest], values)
-
-            def restricted(*moving: Any) -> list[Any]:
-                every = here | pairs(moves, moving)
-                results = part(*(every[v] for v in part.inputs))
-                return [results[i] for i in outputs]
-
-            _, vjp = jax.vjp(restricted, *(here[v] for v in moves))
-            return list(vjp(list(cts)))
-
-        if not part.equations:
-            sums: Values = {}
-            for i, ct in zip(outputs, cts, strict=True):
-                if is_variable(part.outputs[i]) and part.outputs[i] in moves:
-                    _add(sums, part.outputs[i], ct)
-            return sums
-        values = [now[v] if v in now else _blank(v) for v in [*moves, *rest]]
-        n = len(values)
-        gradients = apart(lambda *a: transposed(a[:n], a[n:]), *values, *cts)
-        return pairs(moves, gradients)
+    pulls = [pull(*part, plan.after) for part in _parts(plan, denv)]
 
     def back(state: Any, inputs: Any) -> tuple[Any, Any]:
         dcarry, dsums = state
@@ -167,12 +141,11 @@ def _tangent_transpose(
         cts = pairs(carry, dcarry)
         for v, ct in zip(seen, inputs[1], strict=True):
             cts[v] = cts[v] + ct
-        outputs = [i for i, v in enumerate(plan.carry) if v in denv]
-        sums = pull(plan.known[-1], outputs, now, list(cts.values()))
-        for stage, part in reversed(list(zip(plan.stages, plan.known, strict=False))):
+        sums = pairs(pulls[-1].moves, pulls[-1](now, list(cts.values())))
+        for stage, through in reversed(list(zip(plan.stages, pulls, strict=False))):
             xbars = [product(sums[tap.value], env[tap.transposed]) for tap in stage]
-            for v, ct in pull(part, range(len(stage)), now, xbars).items():
-                _add(sums, v, ct)
+            for v, term in zip(through.moves, through(now, xbars), strict=True):
+                sums[v] = sums[v] + term if v in sums else term
         sums = {v: _blank(v) for v in denv} | sums
         dsums = [a + sums[v] for a, v in zip(dsums, dfixed, strict=True)]
         return ([sums[v] for v in carry], dsums), [sums[v] for v in dtimed]
@@ -187,10 +160,6 @@ def _tangent_transpose(
     )
     gradients = pairs(carry, dcarry) | pairs(dfixed, dsums) | pairs(dtimed, dstacked)
     return [None] * len(env) + [gradients[v] for v in denv]
-
-
-def _add(sums: Values, variable: Any, term: Any) -> None:
-    sums[variable] = sums[variable] + term if variable in sums else term
 
 
 tangent_p.def_impl(_tangent)
