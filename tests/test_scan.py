@@ -132,6 +132,37 @@ class Delay(Elman):
         return carry[0] + carry[3] * params["bias"]
 
 
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Inner(Elman):
+    """A loop in the step, linear in what is given to it."""
+
+    def step(self, params, carry, drive):
+        z = jnp.tanh(carry @ params["recurrent_kernel"]) + drive.x
+        add = lambda s, u: 2 * (s / 2 + u,)  # noqa: E731
+        return jax.lax.scan(add, jnp.zeros((), z.dtype), z)[1]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Counting(Elman):
+    """A product of integers, which what follows reads; a scalar from `prepare`."""
+
+    def prepare(self, params, key=None):
+        return {**params, "gain": 0.5}
+
+    def initial_carry(self, params):
+        return super().initial_carry(params), jnp.eye(3, dtype=int)[0]
+
+    def step(self, params, carry, drive):
+        h, state = carry
+        h = super().step(params, h, drive) * params["gain"] * (1 + state[0])
+        return h, state @ jnp.eye(3, dtype=int)[jnp.array([1, 2, 0])]
+
+    def output(self, params, carry, drive):
+        return carry[0]
+
+
 CELLS = {
     "elman": Elman(3, 4),
     "linear": Elman(3, 4, "identity"),
@@ -144,6 +175,8 @@ CELLS = {
     "half_gradient": HalfGradient(3, 4),
     "idle": Idle(3, 4),
     "delay": Delay(3, 4),
+    "inner": Inner(3, 4),
+    "counting": Counting(3, 4),
     "deep": Stack((GRU(3, 3), Bidirectional(LSTM(3, 2), Elman(3, 4)))),
 }
 METHODS = {
@@ -155,7 +188,7 @@ METHODS = {
     "segments_of_autodiff": Scan(autodiff=True, segment=2),
 }
 CORE_CELLS = ["lstm", "gru_reset_before", "written", "convolution", "half_gradient"]
-CORE_CELLS += ["idle", "delay"]
+CORE_CELLS += ["idle", "delay", "inner", "counting"]
 CORE_METHODS = ["whole", "segments", "remat"]
 
 
@@ -323,6 +356,24 @@ def test_transformations_are_those_of_plain_autodiff(cell, method, transformatio
     assert_close(jax.jit(transformation(loss(cell, method)))(*args), expected, 1e-11)
 
 
+@pytest.mark.parametrize("cell", over(CELLS, ["inner", "delay", "written"]))
+@pytest.mark.parametrize("transformation", ["jvp", "forward_over_reverse"])
+def test_forward_mode_of_all_kinds_of_cells(cell, transformation):
+    if isinstance(cell, HalfGradient):
+        pytest.skip("its derivative is for reverse mode alone")
+    params, xs, carry = example(cell)
+
+    def transformed(method):
+        function = lambda *args: loss(cell, method)(*args, carry)  # noqa: E731
+        if transformation == "jvp":
+            return jvp(function)
+        return jvp(jax.grad(function, (0, 1)))
+
+    expected = jax.jit(transformed(PLAIN))(params, xs)
+    actual = jax.jit(transformed(Scan(segment=3)))(params, xs)
+    assert_close(actual, expected, 1e-11)
+
+
 @every_method
 def test_carry_gradients_are_those_of_plain_autodiff(method):
     cell = Stack((LSTM(3, 4), GRU(4, 3)))
@@ -476,6 +527,47 @@ def products(cell):
 )
 def test_the_gradient_makes_each_product_once_for_all_steps(cell, count):
     assert products(cell) == count
+
+
+@pytest.mark.parametrize("precision", ["highest", "default"])
+def test_products_of_a_precision_are_made_once_too_and_keep_it(precision):
+    cell = LSTM(3, 4)
+    with jax.default_matmul_precision(precision):
+        assert products(cell) == 8
+        params, xs, _ = example(cell)
+        total = lambda p, x: jnp.sum(unroll(cell, p, x)[1])  # noqa: E731
+        program = jax.jit(jax.grad(total, (0, 1))).lower(params, xs).as_text()
+    of_that = program.count(f"precision = [{precision.upper()}, {precision.upper()}]")
+    assert of_that == 8
+
+
+def test_a_plan_keeps_no_values_of_the_call_that_made_it():
+    with jax.checking_leaks():
+        gradients(Elman(3, 4, "softplus"), Scan(segment=3), example(Elman(3, 4)))
+
+
+def test_a_step_that_has_no_gradient_runs_forward():
+    cell = Halving(3, 4)
+    args = example(cell)
+    expected = unroll(cell, *args, method=PLAIN)
+    assert_close(unroll(cell, *args), expected)
+    with pytest.raises(ValueError, match="Reverse-mode"):
+        gradients(cell, Scan(), args)
+    actual, expected = (
+        jvp(lambda *a, method=method: unroll(cell, *a, method=method))(*args)
+        for method in (Scan(), PLAIN)
+    )
+    assert_close(actual, expected)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Halving(Elman):
+    """Its number of iterations depends on what is computed."""
+
+    def step(self, params, carry, drive):
+        h = super().step(params, carry, drive)
+        return jax.lax.while_loop(lambda h: h @ h > 0.5, lambda h: h / 2, h)
 
 
 def test_a_cell_with_effects_is_left_to_autodiff(capfd):

@@ -366,6 +366,33 @@ def test_under_shard_map_every_call_is_what_it_is_without(with_carry):
             np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("varying", [False, True], ids=["replicated", "varying"])
+def test_under_shard_map_gradients_of_parameters_are_those_without(varying):
+    cell = GRU(3, 5)  # has a bias inside of the step
+    params, xs = params_of(cell), inputs_of(cell, (6, 4))
+
+    def total(params, xs):
+        return jnp.sum(unroll(cell, params, xs)[1] ** 2)
+
+    def local(params, xs):
+        if not varying:  # JAX sums the gradients up
+            return jax.grad(total)(params, xs)
+        params = jax.tree.map(
+            lambda leaf: jax.lax.pcast(leaf, "data", to="varying"), params
+        )
+        return jax.lax.psum(jax.grad(total)(params, xs), "data")
+
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    P = jax.sharding.PartitionSpec
+    both = jax.shard_map(local, mesh=mesh, in_specs=(P(), P(None, "data")), out_specs=P())
+    for actual, expected in zip(
+        jax.tree.leaves(both(params, xs)),
+        jax.tree.leaves(jax.grad(total)(params, xs)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.slow
 def test_under_shard_map_half_a_carry_and_a_key_may_vary(key):
     cell = Stack((_Noisy(3), LSTM(3, 5)))

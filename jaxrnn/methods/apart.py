@@ -59,9 +59,29 @@ def _batch(args: Any, axes: Any, *, jaxpr: Any) -> tuple[Any, Any]:
     return results, [0] * len(results)
 
 
+def _transpose(cotangents: Any, *args: Any, jaxpr: Any) -> list[Any]:
+    linear = [ad.is_undefined_primal(arg) for arg in args]
+    avals = [arg.aval for arg in args if ad.is_undefined_primal(arg)]
+
+    def restricted(*moving: Any) -> list[Any]:
+        given = iter(moving)
+        every = [
+            next(given) if moves else arg for arg, moves in zip(args, linear, strict=True)
+        ]
+        return jaxpr_as_fun(jaxpr)(*every)
+
+    gradients = iter(
+        jax.linear_transpose(restricted, *avals)(
+            list(map(ad.instantiate_zeros, cotangents))
+        )
+    )
+    return [next(gradients) if moves else None for moves in linear]
+
+
 apart_p.def_impl(_plain)
 apart_p.def_abstract_eval(lambda *_, jaxpr: jaxpr.out_avals)
 ad.primitive_jvps[apart_p] = _jvp
+ad.primitive_transposes[apart_p] = _transpose
 batching.primitive_batchers[apart_p] = _batch
 mlir.register_lowering(apart_p, mlir.lower_fun(_plain))
 mlir.register_lowering(apart_p, mlir.lower_fun(_called), platform="cpu")

@@ -1,154 +1,100 @@
-"""The recurrence as a primitive of JAX.
+"""The derivative of a piece of a step, at values that are known."""
 
-With v the values of the taps (`recurrence.Tap`), the step is
-
-    x_t     = pieces(carry_(t-1), drive_t, v_t)        operands of the products
-    v_t     = x_t W + addends
-    carry_t = last piece(carry_(t-1), drive_t, v_t)
-
-Its derivative is a second primitive, `tangent.tangent_p`, which gets what is known before
-its loop begins: the x_t and v_t of all steps, and
-
-    epsilon_t = x_t dW + d addends                     one product over all steps
-
-That is ordinary JAX outside of the primitives, and so is its transpose, the gradient of
-W as one product over all steps. Both primitives have a rule for every transformation.
-"""
-
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 
-from .products import product
-from .recurrence import Recurrence, moves, pairs
-from .tangent import residuals, tangent_p
-
-recurrence_p = Primitive("recurrence")
-recurrence_p.multiple_results = True
+from .apart import apart
+from .jaxprs import Piece, is_variable, piece, trace
 
 
-def recurrence(
-    plan: Recurrence,
-    consts: Sequence[Any],
-    carry: Sequence[Any],
-    drive: Sequence[Any],
-    length: int,
-) -> tuple[list[Any], list[Any]]:
-    """The final carry and all carries, of `length` steps; drive has an axis of time."""
-    args = *consts, *carry, *drive
-    results = recurrence_p.bind(*args, plan=plan, length=length, save=False)
-    return results[: len(carry)], results[len(carry) :]
+class Linear(NamedTuple):
+    """Tangents forward through a piece, or gradients back.
+
+    Args:
+        piece: the equations.
+        names: what its inputs are: variables, for their values, and integers, for the
+            places of the tangents or gradients that come in.
+        moves: the inputs that move.
+    """
+
+    piece: Piece
+    names: tuple[Any, ...]
+    moves: Sequence[Any]
+
+    @property
+    def reads(self) -> list[Any]:
+        return [name for name in self.names if not isinstance(name, int)]
+
+    def __call__(self, values: Mapping[Any, Any], given: Sequence[Any]) -> list[Any]:
+        args = [
+            given[name] if isinstance(name, int) else values[name] for name in self.names
+        ]
+        return apart(self.piece, *args) if self.piece.equations else self.piece(*args)
 
 
-def _run(*args: Any, plan: Recurrence, length: int, save: bool) -> list[Any]:
-    return plan.run(args, length, save)
+def push(
+    part: Piece, outputs: Sequence[int], moves: Sequence[Any], known: Collection[Any] = ()
+) -> Linear:
+    """The tangents of some outputs, of those of the inputs that move."""
+
+    def both(function: Callable, values: Sequence[Any], given: Sequence[Any]) -> Any:
+        # Not jax.jvp: of an inner loop that would read more than `pull` does.
+        results, forward = jax.linearize(function, *values)
+        return results, forward(*given)
+
+    return _linear(both, part, outputs, moves, [v.aval for v in moves], known)
 
 
-def _run_shapes(*avals: Any, **static: Any) -> Any:
-    return jax.make_jaxpr(lambda *args: _run(*args, **static))(*avals).out_avals
+def pull(
+    part: Piece, outputs: Sequence[int], moves: Sequence[Any], known: Collection[Any] = ()
+) -> Linear:
+    """The gradients of the inputs that move, of those of some outputs.
+
+    An output that is `known` stands for itself and is not made again: of tanh(z) = h the
+    gradient 1 - h^2 needs h and not z.
+    """
+
+    def both(function: Callable, values: Sequence[Any], given: Sequence[Any]) -> Any:
+        results, back = jax.vjp(function, *values)
+        return results, back(list(given))
+
+    given = [part.outputs[i].aval for i in outputs]
+    return _linear(both, part, outputs, moves, given, known)
 
 
-def _run_jvp(
-    primals: Sequence[Any],
-    tangents: Sequence[Any],
-    *,
-    plan: Recurrence,
-    length: int,
-    save: bool,
-) -> tuple[Any, Any]:
-    if save:  # a derivative of the derivative: JAX's own
-        instantiated = tuple(map(ad.instantiate_zeros, tangents))
-        return jax.jvp(
-            lambda *args: plan.run(args, length, save), tuple(primals), instantiated
-        )
-    env, denv = pairs(plan.inputs, primals), pairs(plan.inputs, tangents)
-    size = len(plan.carry)
-    results = recurrence_p.bind(*primals, plan=plan, length=length, save=plan.save)
-    results, saved = results[: 2 * size], results[2 * size :]
-    for before, after, carries in zip(
-        plan.carry, plan.known[-1].outputs, results[size:], strict=True
-    ):
-        env[before] = plan.before(env[before], carries)
-        if after in plan.after:
-            env[after] = carries
-    env |= pairs([tap.value for tap in plan.taps][: len(saved)], saved)
-    plan.replay(env)
+def _linear(
+    both: Callable,
+    part: Piece,
+    outputs: Sequence[int],
+    moves: Sequence[Any],
+    given: Sequence[Any],
+    known: Collection[Any],
+) -> Linear:
+    rest = [v for v in part.inputs if v not in moves]
+    names = [*moves, *rest]
 
-    epsilons = []
-    for tap in plan.taps:
-        terms = [denv[v] for v in tap.addends if type(denv[v]) is not ad.Zero]
-        if type(denv[tap.weight]) is not ad.Zero:
-            terms.append(product(env[tap.x], denv[tap.weight]))
-        epsilons.append(sum(terms, jnp.zeros_like(env[tap.value])))
-    moving = tuple(
-        i
-        for i, v in enumerate(plan.inputs)
-        if moves(v)
-        and (v in plan.carry or (v in plan.read and type(denv[v]) is not ad.Zero))
-    )
-    dcarries = tangent_p.bind(
-        *(env[v] for v in residuals(plan)),
-        *(ad.instantiate_zeros(denv[plan.inputs[i]]) for i in moving),
-        *epsilons,
-        plan=plan,
-        length=length,
-        moving=moving,
-    )
-    given = iter(dcarries)
-    dresults = [
-        next(given) if moves(v) else ad.Zero(jax.typeof(result).to_tangent_aval())
-        for v, result in zip([*plan.carry, *plan.carry], results, strict=True)
-    ]
-    return results, dresults
+    def flat(*args: Any) -> list[Any]:
+        values = dict(zip(names, args, strict=False))
 
+        def restricted(*moving: Any) -> list[Any]:
+            every = values | dict(zip(moves, moving, strict=True))
+            results = part(*(every[v] for v in part.inputs))
+            return [results[i] for i in outputs]
 
-def _run_batch(
-    args: Sequence[Any],
-    axes: Sequence[Any],
-    *,
-    plan: Recurrence,
-    length: int,
-    save: bool,
-) -> tuple[Any, Any]:
-    """A new axis in front of the batch axes, of the data, the constants, or both."""
-    if save:  # the values of these taps: with constants in a batch there are others
-        run = jax.vmap(lambda *args: plan.run(args, length, save), tuple(axes))
-        results = run(*args)
-        return results, [0] * len(results)
-    (size,) = {
-        arg.shape[axis] for arg, axis in zip(args, axes, strict=True) if axis is not None
+        here = [values[v] for v in moves]
+        results, derived = both(restricted, here, args[len(names) :])
+        return [*results, *derived]
+
+    closed = trace(flat, *(v.aval for v in names), *given)
+    origin = dict(zip(closed.jaxpr.invars, [*names, *range(len(given))], strict=True))
+    results = closed.jaxpr.outvars[: len(outputs)]
+    made = {
+        result: part.outputs[i]
+        for result, i in zip(results, outputs, strict=True)
+        if is_variable(result) and result not in origin and part.outputs[i] in known
     }
-    moved, within = [], []
-    for variable, arg, axis in zip(plan.inputs, args, axes, strict=True):
-        front = 1 if variable in plan.drive else 0
-        if axis is not None:
-            arg = jnp.moveaxis(arg, axis, front)
-        elif variable in plan.carry:
-            arg, axis = jnp.broadcast_to(arg, (size, *arg.shape)), 0
-        moved.append(arg)
-        within.append(None if axis is None else 0)
-    nc, nk = len(plan.consts), len(plan.carry)
-    step = jax.vmap(plan.step, (within[:nc], within[nc : nc + nk], within[nc + nk :]))
-    wider = Recurrence(
-        step,
-        moved[:nc],
-        moved[nc : nc + nk],
-        [jax.eval_shape(lambda leaf: leaf[0], arg) for arg in moved[nc + nk :]],
-        transposes=plan.transposes,
-        reverse=plan.reverse,
-        unroll=plan.unroll,
-        save_from=plan.save_from,
-    )
-    results = recurrence_p.bind(*moved, plan=wider, length=length, save=save)
-    return results, [0] * nk + [1] * (len(results) - nk)
-
-
-recurrence_p.def_impl(_run)
-recurrence_p.def_abstract_eval(_run_shapes)
-mlir.register_lowering(recurrence_p, mlir.lower_fun(_run))
-ad.primitive_jvps[recurrence_p] = _run_jvp
-batching.primitive_batchers[recurrence_p] = _run_batch
+    origin |= made
+    derived = piece(closed, closed.jaxpr.outvars[len(outputs) :], made)
+    return Linear(derived, tuple(origin[v] for v in derived.inputs), moves)

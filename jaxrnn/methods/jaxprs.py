@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend.core import Literal
 from jax.extend.core.primitives import jit_p
+from jax.extend.source_info_util import current_name_stack, user_context
 
 
 def is_variable(atom: Any) -> bool:
@@ -18,7 +19,9 @@ def read(env: dict[Any, Any], atom: Any) -> Any:
 
 def apply(eqn: Any, values: Sequence[Any]) -> list[Any]:
     """The results of one equation."""
-    with eqn.ctx.manager:
+    source = eqn.source_info
+    names = current_name_stack() + source.name_stack
+    with user_context(source.traceback, name_stack=names), eqn.ctx.manager:
         results = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
     return results if eqn.primitive.multiple_results else [results]
 

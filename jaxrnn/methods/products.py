@@ -1,5 +1,6 @@
 """Products of data by parameters: found in any function, and given good derivatives."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +15,8 @@ from .jaxprs import depend, evaluate, is_variable, piece, trace
 product_p = Primitive("product")
 
 
-def product(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """x W, with x [..., n] and weight W [n, m].
+def product(x: jax.Array, weight: jax.Array, precision: Any = None) -> jax.Array:
+    """x W, with x [..., n] and weight W [n, m]; precision as in `jax.lax.dot_general`.
 
     Its derivatives are products of the rows of all leading axes:
 
@@ -25,31 +26,39 @@ def product(x: jax.Array, weight: jax.Array) -> jax.Array:
     JAX's own rule makes dL/dW as the transpose of (dL/dy)^T x, for which XLA transposes
     all of dL/dy in memory: up to 3 times slower.
     """
-    return product_p.bind(x, weight)
+    return product_p.bind(x, weight, precision=precision)
 
 
-def _multiply(x: Any, weight: Any) -> jax.Array:
-    return jax.lax.dot_general(x, weight, (((x.ndim - 1,), (0,)), ((), ())))
+def _multiply(x: Any, weight: Any, *, precision: Any) -> jax.Array:
+    contract = ((x.ndim - 1,), (0,))
+    return jax.lax.dot_general(x, weight, (contract, ((), ())), precision)
 
 
-def _transpose_x(dy: Any, x: Any, weight: Any) -> jax.Array:
-    return jax.lax.dot_general(dy, weight, (((dy.ndim - 1,), (1,)), ((), ())))
+def _transpose_x(dy: Any, x: Any, weight: Any, *, precision: Any) -> jax.Array:
+    contract = ((dy.ndim - 1,), (1,))
+    return jax.lax.dot_general(dy, weight, (contract, ((), ())), precision)
 
 
-def _transpose_weight(dy: Any, x: Any, weight: Any) -> jax.Array:
+def _transpose_weight(dy: Any, x: Any, weight: Any, *, precision: Any) -> jax.Array:
     rows = tuple(range(x.ndim - 1))
-    return jax.lax.dot_general(x, dy, ((rows, rows), ((), ())))
+    return jax.lax.dot_general(x, dy, ((rows, rows), ((), ())), precision)
 
 
-def _batch(args: Any, axes: Any) -> tuple[Any, int]:
+def _batch(args: Any, axes: Any, *, precision: Any) -> tuple[Any, int]:
     (x, weight), (of_x, of_weight) = args, axes
     if of_weight is None:
-        return product(jnp.moveaxis(x, of_x, 0), weight), 0
-    return jax.vmap(_multiply, (of_x, of_weight))(x, weight), 0
+        return product(jnp.moveaxis(x, of_x, 0), weight, precision), 0
+    multiply = functools.partial(_multiply, precision=precision)
+    return jax.vmap(multiply, (of_x, of_weight))(x, weight), 0
+
+
+def _shape(*avals: Any, precision: Any) -> Any:
+    multiply = functools.partial(_multiply, precision=precision)
+    return jax.make_jaxpr(multiply)(*avals).out_avals[0]
 
 
 product_p.def_impl(_multiply)
-product_p.def_abstract_eval(lambda *avals: jax.make_jaxpr(_multiply)(*avals).out_avals[0])
+product_p.def_abstract_eval(_shape)
 ad.defbilinear(product_p, _transpose_x, _transpose_weight)
 batching.primitive_batchers[product_p] = _batch
 mlir.register_lowering(product_p, mlir.lower_fun(_multiply, multiple_results=False))
@@ -88,8 +97,8 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     def weights(consts: Sequence[Any]) -> list[Any]:
         lead = piece(jaxpr, [variable for variable, _ in wanted], ())
         env = dict(zip(jaxpr.jaxpr.invars, consts, strict=False))
-        found = lead(*[env[variable] for variable in lead.inputs])
-        return [w.T if axis else w for w, (_, axis) in zip(found, wanted, strict=True)]
+        read = lead(*[env[variable] for variable in lead.inputs])
+        return [w.T if axis else w for w, (_, axis) in zip(read, wanted, strict=True)]
 
     def apply(
         consts: Sequence[Any], weights: Sequence[Any], data: Sequence[Any]
@@ -98,7 +107,8 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
             if not found.keys() & set(eqn.outvars):
                 return None
             index, side, axis = found[eqn.outvars[0]]
-            y = product(jnp.moveaxis(values[side], axis, -1), weights[index])
+            x = jnp.moveaxis(values[side], axis, -1)
+            y = product(x, weights[index], eqn.params["precision"])
             return [y if side == 0 else jnp.moveaxis(y, -1, 0)]
 
         return evaluate(jaxpr, [*consts, *data], at)
@@ -108,11 +118,13 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
 
 def _data_side(eqn: Any, of_data: set[Any]) -> int | None:
     """Which operand of a product by a matrix of constants holds data; None: no such."""
-    if eqn.primitive is not dot_general_p or eqn.params["precision"] is not None:
+    if eqn.primitive is not dot_general_p or eqn.params["out_sharding"] is not None:
         return None
     contract, batch = eqn.params["dimension_numbers"]
     dtypes = {variable.aval.dtype for variable in (*eqn.invars, *eqn.outvars)}
     if any(batch) or len(contract[0]) != 1 or len(dtypes) != 1:
+        return None
+    if not jnp.issubdtype(dtypes.pop(), jnp.inexact):
         return None
     sides = [is_variable(atom) and atom in of_data for atom in eqn.invars]
     if sides[0] == sides[1]:

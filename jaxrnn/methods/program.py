@@ -5,19 +5,18 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .derivative import recurrence, recurrence_p
 from .jaxprs import depend, piece, trace
+from .primitive import recurrence, recurrence_p
 from .products import expose, product_p
-from .recurrence import Recurrence
+from .recurrence import NoGradient, Recurrence
 from .segments import bytes_of
 
 # The value of a tap is made again by 2 n operations, or saved and read back: what is read
 # back costs memory, and what is made again costs time as n, the size of the operand.
 SAVE_FROM = 384
 
-CACHE = (
-    2 * 2**20
-)  # bytes; the second level of a processor's cache, or a part of the third
+# Bytes; the second level of a processor's cache, or a part of the third.
+CACHE = 2 * 2**20
 
 
 class Functions(NamedTuple):
@@ -56,6 +55,9 @@ class Program:
         carry: `(*batch, ...)`.
         inputs: those of one step, `(*batch, ...)`, or their shapes.
         save: the values of the taps even where they are small.
+
+    Raises:
+        NoGradient: if the step has none in reverse mode, or the cell has effects.
     """
 
     def __init__(
@@ -79,9 +81,8 @@ class Program:
         )
         self.step = expose(self._step, params, [*first, *drive])
         self.output = expose(self._output, params, [*first, *drive])
-        self.effects = any(
-            part.effects for part in (self.project, self.step, self.output)
-        )
+        if any(part.effects for part in (self.project, self.step, self.output)):
+            raise NoGradient
         weights = self.step.weights(params)
         self.operands = (
             params,
@@ -91,10 +92,11 @@ class Program:
             self.output.weights(params),
         )
         first_weight, count = len(params), len(weights)
+        apply = self.step.apply  # not self, whose operands may be tracers: plans are kept
 
         def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
             of_step = consts[first_weight : first_weight + count]
-            return self.step.apply(consts[:first_weight], of_step, [*carry, *drive])
+            return apply(consts[:first_weight], of_step, [*carry, *drive])
 
         consts = self._consts(self.operands)
         self.lead, step = _led(whole, consts, first, drive)
@@ -141,7 +143,7 @@ class Program:
         values = [tap.value.aval for tap in self.plan.taps]
         drive = [variable.aval for variable in self.plan.drive]
         step = max(bytes_of(drive), bytes_of(values), 1)
-        return max(1, max(CACHE, bytes_of(self.operands[0])) // step)
+        return max(1, max(CACHE, bytes_of([*map(jax.typeof, self.operands[0])])) // step)
 
     @staticmethod
     def _consts(operands: Any) -> list[Any]:

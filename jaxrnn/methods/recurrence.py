@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.extend.core.primitives import add_p
 
 from .apart import apart
+from .derivative import pull
 from .jaxprs import Piece, depend, is_variable, piece, trace
-from .linear import pull
 from .products import product, product_p
 
 Values = dict[Any, Any]  # of variables
@@ -25,9 +25,14 @@ class Tap(NamedTuple):
     x: Any
     weight: Any
     transposed: Any
+    precision: Any
     product: Any
     addends: tuple[Any, ...]
     value: Any
+
+
+class NoGradient(Exception):
+    """Of a step without a derivative in reverse mode, as of `jax.lax.while_loop`."""
 
 
 class Recurrence:
@@ -51,6 +56,9 @@ class Recurrence:
         unroll: steps in one iteration.
         save_from: the size of an x from which on the values of all taps are saved for the
             backward pass, which otherwise makes them again.
+
+    Raises:
+        NoGradient: if the step has none.
     """
 
     def __init__(
@@ -68,7 +76,7 @@ class Recurrence:
         self.step, self.transposes, self.save_from = step, transposes, save_from
         self.reverse, self.unroll = reverse, unroll
         nc, nk = len(consts), len(carry)
-        self.closed = closed = trace(
+        closed = trace(
             lambda *args: step(
                 list(args[:nc]), list(args[nc : nc + nk]), list(args[nc + nk :])
             ),
@@ -77,8 +85,8 @@ class Recurrence:
         self.inputs = invars = closed.jaxpr.invars
         self.consts, self.carry = invars[:nc], invars[nc : nc + nk]
         self.drive = invars[nc + nk :]
-        known = {self.consts[i]: self.consts[j] for i, j in transposes.items()}
-        self.stages = _stages(closed, known, self.carry, self.drive)
+        transposed = {self.consts[i]: self.consts[j] for i, j in transposes.items()}
+        self.stages = _stages(closed, transposed, self.carry, self.drive)
         self.taps = [tap for stage in self.stages for tap in stage]
         values = [tap.value for tap in self.taps]
         products = [tap.product for tap in self.taps]
@@ -88,10 +96,13 @@ class Recurrence:
         self.saving = piece(closed, outs + values, products)
         # The same pieces, for when the values of the taps are known.
         self.known = [piece(closed, atoms, values) for atoms in [*wanted, outs]]
-        self.read = {v for part in self.known for v in part.inputs}
-        floats = [i for i, v in enumerate(self.carry) if moves(v)]
+        self.entering = {v for part in self.known for v in part.inputs}
+        floats = [i for i, v in enumerate(self.carry) if is_floating(v)]
         self.floats = [range(len(stage)) for stage in self.stages] + [floats]
-        self.after, read = self._needs()
+        try:
+            self.after, read = self._needs()
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise NoGradient from error
         order = [*invars, *values, *self.after]
         self.residuals = [v for v in order if v in read]
         self.save = any(
@@ -107,7 +118,7 @@ class Recurrence:
 
         def reads(number: int, known: Sequence[Any]) -> list[Any]:
             part = self.known[number]
-            moving = [v for v in part.inputs if moves(v)]
+            moving = [v for v in part.inputs if is_floating(v)]
             return pull(part, self.floats[number], moving, known).reads
 
         made = [v for v in self.known[-1].outputs if is_variable(v)]
@@ -129,7 +140,7 @@ class Recurrence:
             now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
             for stage, part in zip(self.stages, self.pieces, strict=False):
                 for tap, x in zip(stage, in_one_piece(part, now), strict=True):
-                    now[tap.product] = product(x, now[tap.weight])
+                    now[tap.product] = product(x, now[tap.weight], tap.precision)
             new = in_one_piece(self.saving if save else self.pieces[-1], now)
             return new[:nk], new
 
@@ -154,11 +165,11 @@ class Recurrence:
             for tap, x in zip(stage, xs, strict=True):
                 env[tap.x] = x
                 if tap.value not in env:
-                    value = product(x, env[tap.weight])
+                    value = product(x, env[tap.weight], tap.precision)
                     env[tap.value] = sum((env[v] for v in tap.addends), value)
 
 
-def moves(variable: Any) -> bool:
+def is_floating(variable: Any) -> bool:
     return jnp.issubdtype(variable.aval.dtype, jnp.inexact)
 
 
@@ -211,7 +222,8 @@ def _stages(
             addends.append(others[0])
             (value,) = use.outvars
         (made,) = eqn.outvars
-        tap = Tap(x, weight, weights[weight], made, tuple(addends), value)
+        precision = eqn.params["precision"]
+        tap = Tap(x, weight, weights[weight], precision, made, tuple(addends), value)
         stages += [[] for _ in range(deepest + 1 - len(stages))]
         stages[deepest].append(tap)
     return stages

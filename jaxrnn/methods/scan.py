@@ -1,5 +1,6 @@
 """Step after step, in compiled loops over segments of time."""
 
+import contextlib
 import functools
 import math
 from dataclasses import dataclass, fields
@@ -10,6 +11,7 @@ import jax
 from ..cell import Cell
 from ..keys import Keys
 from .program import Functions, Program, saved
+from .recurrence import NoGradient
 from .segments import near, over_segments, within
 
 
@@ -23,11 +25,12 @@ class Scan:
 
     An outer loop goes over segments of time. In a segment `project` runs over all steps
     at once, then an inner loop that calls `step` alone, then `output` over all steps. Of
-    each segment the backward pass keeps the carries and makes the rest again. It takes
-    `step` apart at its products of carry and parameters: their values and their weights'
-    gradients are products over all steps of the segment, and the loop back in time has
-    one product by each recurrent kernel's transpose left. `jaxrnn.methods.tangent` has
-    the equations, and `jaxrnn.methods.recurrence` says what a cell's step becomes.
+    each segment the backward pass keeps the carries, with 384 units or more the values of
+    the step's products too, and makes the rest again. It takes `step` apart at its
+    products of carry and parameters: their values and their weights' gradients are
+    products over all steps of the segment, and the loop back in time has one product by
+    each recurrent kernel's transpose left. `jaxrnn.methods.tangent` has the equations,
+    and `jaxrnn.methods.recurrence` says what a cell's step becomes.
 
     This works for every cell, and with every transformation of JAX, forward mode, second
     derivatives and `jax.vmap` included:
@@ -36,18 +39,21 @@ class Scan:
         h @ W, W @ h, several, one after another,     taken apart: their gradients leave
         with parameters transposed, cut or joined     the backward loop
         elementwise functions, custom derivatives     differentiated by JAX, in the loop
-        convolutions, products of what depends on     differentiated by JAX, in the loop,
-        the carry, with batch axes (as `jax.vmap`     where the weights' gradients are
-        over parameters makes them) or with           summed up: right, but slower
-        precision= of their own, inner loops
-        effects, such as jax.debug.print              all as with `autodiff`
+        convolutions, weights of other than two       differentiated by JAX, in the loop,
+        axes, products in two dtypes or with batch    where the weights' gradients are
+        axes (as `jax.vmap` over parameters makes     summed up: right, but slower
+        them), all that is inside of loops, of
+        jax.checkpoint or of custom derivatives
+        effects, such as jax.debug.print, and what    all as with `autodiff`
+        has no gradient, such as jax.lax.while_loop
 
     Args:
         unroll: steps in one iteration of the inner loop; more compile longer and may run
             faster, on accelerators above all.
         segment: steps in a segment. By default as many as make 2 MiB of drive, or as much
             as the parameters take if that is more, so that a segment stays in the cache
-            of a processor; a divisor of T if there is one near.
+            of a processor; a divisor of T if there is one near. On accelerators this was
+            not measured: try segments of a larger part of T there.
         remat: recompute all of a segment in the backward pass, carries too, of segments
             of about sqrt(T) steps: memory grows as sqrt(T), for one more forward pass.
         truncate: cut the gradient at the multiples of so many steps, in input order:
@@ -152,8 +158,8 @@ class Scan:
         segment, wanted, policy = functions.segment, T, None
         if not self.autodiff:
             one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
-            program = Program(functions, carry, one, save=self.remat)
-            if not program.effects:
+            with contextlib.suppress(NoGradient):
+                program = Program(functions, carry, one, save=self.remat)
                 segment = functools.partial(program.segment, program.operands)
                 wanted, policy = program.segment_length(), saved
         if self.remat:

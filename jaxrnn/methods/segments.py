@@ -83,5 +83,5 @@ def within(window: int, wanted: int) -> int:
     return exact if 2 * exact > wanted else window
 
 
-def bytes_of(leaves: Sequence[Any]) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+def bytes_of(avals: Sequence[Any]) -> int:
+    return sum(aval.size * aval.dtype.itemsize for aval in avals)

@@ -1,6 +1,6 @@
 """The linear tangent of the recurrence; its transpose, back-propagation through time.
 
-In the letters of `derivative`, where epsilon_t is known before the loop:
+In the letters of `primitive`, where epsilon_t is known before the loop:
 
     dv_t     = dx_t W + epsilon_t
     dcarry_t = d piece/d carry dcarry_(t-1) + d piece/d drive ddrive_t + d piece/dv dv_t
@@ -19,12 +19,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import Primitive, unmapped_aval
 from jax.interpreters import ad, batching, mlir
 
+from .derivative import pull, push
 from .jaxprs import Piece
-from .linear import pull, push
 from .products import product
 from .recurrence import Recurrence, pairs
 
@@ -63,7 +62,7 @@ def _parts(
 
 
 def _blank(variable: Any) -> Any:
-    return jnp.zeros(variable.aval.shape, variable.aval.dtype)
+    return ad.instantiate_zeros(ad.Zero(variable.aval))
 
 
 def _tangent(
@@ -84,7 +83,7 @@ def _tangent(
         for stage, through in zip(plan.stages, pushes, strict=False):
             dxs = through(now, [dnow[v] for v in through.moves])
             for tap, dx in zip(stage, dxs, strict=True):
-                dnow[tap.value] += product(dx, env[tap.weight])
+                dnow[tap.value] += product(dx, env[tap.weight], tap.precision)
         new = pushes[-1](now, [dnow[v] for v in pushes[-1].moves])
         return new, new
 
@@ -143,7 +142,10 @@ def _tangent_transpose(
             cts[v] = cts[v] + ct
         sums = pairs(pulls[-1].moves, pulls[-1](now, list(cts.values())))
         for stage, through in reversed(list(zip(plan.stages, pulls, strict=False))):
-            xbars = [product(sums[tap.value], env[tap.transposed]) for tap in stage]
+            xbars = [
+                product(sums[tap.value], env[tap.transposed], tap.precision)
+                for tap in stage
+            ]
             for v, term in zip(through.moves, through(now, xbars), strict=True):
                 sums[v] = sums[v] + term if v in sums else term
         sums = {v: _blank(v) for v in denv} | sums
