@@ -1,7 +1,7 @@
 """One evaluation of a cell over a sequence: what lies below every public function."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -141,7 +141,8 @@ class Run:
                 raise TypeError(
                     f"{self.call}: {cell}.step turned a carry of the shapes "
                     f"{checks.shapes(now)} into {checks.shapes(after)}; initial_carry "
-                    "and step must agree in structure and in shapes"
+                    "and step must agree in structure and in shapes; step returns the "
+                    "carry alone, and `output` makes y"
                 )
             now = jax.tree.map(lambda leaf: example(leaf, 0), after)
             new = [leaf.dtype for leaf in jax.tree.leaves(now)]
@@ -150,11 +151,16 @@ class Run:
             if new in dtypes:
                 raise TypeError(
                     f"{self.call}: {cell}.step changes the dtypes of its carry for ever, "
-                    f"from {dtypes[-1]} to {new}; they must come to rest"
+                    f"from {_names(dtypes[-1])} to {_names(new)}; cast the new leaves to "
+                    "the dtypes of the old ones"
                 )
         carry = jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
         others = params, xs, carry, self.keys, self.streams, self.initial
         return varying_with((*others, self.perturbation), carry)
+
+
+def _names(dtypes: Sequence[Any]) -> str:
+    return ", ".join(dtype.name for dtype in dtypes)
 
 
 def _widened(leaf: jax.ShapeDtypeStruct, other: Any) -> jax.ShapeDtypeStruct:

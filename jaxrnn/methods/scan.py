@@ -16,7 +16,7 @@ from .segments import near, over_segments, within
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scan:
     """`jax.lax.scan` over time, in segments; gradients are exact BPTT.
 
@@ -45,7 +45,7 @@ class Scan:
         them), all that is inside of loops, of
         jax.checkpoint or of custom derivatives
         effects, such as jax.debug.print, and what    all as with `autodiff`
-        has no gradient, such as jax.lax.while_loop
+        has no gradient, such as jax.lax.while_loop   (there, gradients raise JAX's error)
 
     Args:
         unroll: steps in one iteration of the inner loop; more compile longer and may run
@@ -57,9 +57,9 @@ class Scan:
         remat: recompute all of a segment in the backward pass, carries too, of segments
             of about sqrt(T) steps: memory grows as sqrt(T), for one more forward pass.
         truncate: cut the gradient at the multiples of so many steps, in input order:
-            truncated BPTT, in one call. Values are as without it. Equal to calls for
-            pieces of so many steps, with `jax.lax.stop_gradient` of the carry between.
-            A reversed run is cut at the same places.
+            truncated BPTT, in one call. Values are as without it, and so is memory. Equal
+            to calls for pieces of so many steps, with `jax.lax.stop_gradient` of the
+            carry between. A reversed run is cut at the same places.
         autodiff: leave the derivative of the loop to JAX, in one segment unless another
             option asks for more. Slower; for comparison.
 
@@ -98,7 +98,8 @@ class Scan:
         if self.segment and self.truncate and self.truncate % self.segment:
             raise ValueError(
                 f"Scan: segment is {self.segment}, expected a divisor of truncate="
-                f"{self.truncate}: gradients are cut between segments"
+                f"{self.truncate}: gradients are cut between segments; leave segment "
+                "out, and one that fits is chosen"
             )
 
     def __repr__(self) -> str:
