@@ -101,7 +101,13 @@ def test_the_compositions_are_various():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", CELLS, ids=range(NUMBER))
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(cell, id=str(i), marks=pytest.mark.long if i > 1 else ())
+        for i, cell in enumerate(CELLS)
+    ],
+)
 @pytest.mark.parametrize("law", LAWS)
 def test_laws_hold_for_compositions(law, cell):
     LAWS[law](cell)

@@ -99,7 +99,7 @@ def test_the_references_are_the_entropies_of_the_counts(finished):
         assert re.search(rf"{name} \(reference\) +{value:.3f}", process.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_seed_prints_the_same_and_another_does_not(tmp_path, text):
     command = f"--text {text} --cells gru --steps 5 {TINY}"
     first, again = run(tmp_path, command), run(tmp_path, command)
@@ -136,7 +136,7 @@ def test_ctrl_c_in_training_keeps_what_is_done_and_says_so(tmp_path, text):
     assert numbers(tmp_path)["cells"]["gru"]["steps"] >= 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_between_two_cells_keeps_the_first(tmp_path, text):
     """The bar of the second cell appears when it is about to be measured."""
     options = f"--text {text} --steps 3 --cells gru lstm {TINY}"
@@ -156,7 +156,7 @@ def test_ctrl_c_before_anything_is_measured_is_one_line(tmp_path, text):
     assert "Interrupted" in output + errors
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_with_its_defaults_a_cell_clearly_beats_the_bigram_reference(tmp_path):
     process = run(tmp_path, "--cells lstm", compile_fast="0")
     assert process.returncode == 0, process.stderr

@@ -296,8 +296,8 @@ def test_forward_mode_equals_that_of_the_loop(cell):
     close(tangent(unrolled), tangent(looped))
 
 
-@pytest.mark.slow  # of some, test_gradients.py has a full Hessian in the default run
-@pytest.mark.parametrize("name", sorted(CORE - {"dense_skip", "stack_mixed"}))
+@pytest.mark.long  # of some, test_gradients.py has a full Hessian in the default run
+@pytest.mark.parametrize("name", FEW)
 def test_second_derivatives_equal_those_of_the_loop(name):
     cell = ZOO[name]
     params, xs, carry = example(cell)
