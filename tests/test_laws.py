@@ -34,10 +34,10 @@ from jaxrnn import (
 T = 3
 
 
-def over(names):
+def over(names, rest=pytest.mark.slow):
     """Every cell of the zoo, those not among the names in the slow run only."""
     params = [
-        pytest.param(cell, id=name, marks=() if name in names else pytest.mark.slow)
+        pytest.param(cell, id=name, marks=() if name in names else rest)
         for name, cell in ZOO.items()
     ]
     return pytest.mark.parametrize("cell", params)
@@ -48,6 +48,7 @@ CORE = {"elman", "lstm", "gru_reset_before", "stack_mixed", "dropouts", "zoneout
 CORE |= {"dense_skip", "residual_bidirectional"}
 FEW = ["lstm", "zoneout", "residual_bidirectional"]  # where test_scan.py has the others
 every_cell, core_cells = over(ZOO.keys() - VARIANTS), over(CORE)
+core_gradients = over(CORE, pytest.mark.long)
 few_cells = pytest.mark.parametrize("cell", [ZOO[name] for name in FEW], ids=FEW)
 # A mask with holes, at both ends too, and resets at valid and at masked steps: in both
 # directions some steps that follow each other are apart, and some are not.
@@ -270,7 +271,7 @@ def differentiable(cell, xs):
     return (0, 2) if cell.input_shape == () else (0, 1, 2)
 
 
-@core_cells
+@core_gradients
 @every_way
 def test_gradients_equal_those_of_the_loop(cell, reverse, masked):
     params, xs, carry = example(cell, steps=len(VALID) if masked else T)
@@ -339,7 +340,7 @@ def test_per_example_gradients_equal_a_loop_over_examples(cell):
         close(at(gradients, index), jax.grad(looped)(params, xs[:, index], one))
 
 
-@core_cells
+@core_gradients
 @every_way
 def test_carry_gradients_equal_those_of_a_loop(cell, reverse, masked):
     params, xs, carry = example(cell, steps=len(VALID) if masked else T)
