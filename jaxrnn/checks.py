@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -10,6 +11,11 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .cell import Cell
+
+
+def names(dtypes: Sequence[Any]) -> str:
+    """Dtypes, for a message."""
+    return ", ".join(dtype.name for dtype in dtypes)
 
 
 def shapes(tree: Any) -> Any:

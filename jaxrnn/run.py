@@ -1,7 +1,7 @@
 """One evaluation of a cell over a sequence: what lies below every public function."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -151,16 +151,12 @@ class Run:
             if new in dtypes:
                 raise TypeError(
                     f"{self.call}: {cell}.step changes the dtypes of its carry for ever, "
-                    f"from {_names(dtypes[-1])} to {_names(new)}; cast the new leaves to "
-                    "the dtypes of the old ones"
+                    f"from {checks.names(dtypes[-1])} to {checks.names(new)}; cast the "
+                    "new leaves to the dtypes of the old ones"
                 )
         carry = jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
         others = params, xs, carry, self.keys, self.streams, self.initial
         return varying_with((*others, self.perturbation), carry)
-
-
-def _names(dtypes: Sequence[Any]) -> str:
-    return ", ".join(dtype.name for dtype in dtypes)
 
 
 def _widened(leaf: jax.ShapeDtypeStruct, other: Any) -> jax.ShapeDtypeStruct:

@@ -16,7 +16,7 @@ from benchmarks import __main__ as command
 from benchmarks import against_peers, cases, compile_time, memory, user_cell
 from benchmarks.cases import Case
 from benchmarks.equality import assert_equal, assert_workers_agree
-from benchmarks.libraries import CONTROL, FLOOR, LIBRARIES, OURS
+from benchmarks.libraries import CONTROL, FLOOR, LIBRARIES, OURS, PEERS
 from benchmarks.ratios import geometric_mean, ratios, spread
 from benchmarks.record import Record
 from benchmarks.tables import digits
@@ -55,6 +55,26 @@ def test_flax_agrees(tmp_path):
     assert {name: len(runs) for name, runs in seconds.items()} == dict.fromkeys(
         workers, 3
     )
+
+
+@pytest.mark.long
+def test_every_library_agrees(tmp_path):
+    """Everything that the questions compare, all in one set of workers."""
+    require(*PEERS)
+    tiny, deep = Case("lstm", **TINY), Case("lstm", **TINY, **DEEP)
+    compared = {
+        tiny: ("user_project", "user_step"),
+        deep: ("flax_linen", "torch"),
+    }
+    for cell in cases.GATES:
+        names = tuple(name for name in PEERS if cell in LIBRARIES[name].cells)
+        assert len(names) >= 2
+        case = Case(cell, **TINY)
+        compared[case] = names + compared.get(case, ())
+    with Workers() as workers:
+        workers.named(OURS, *PEERS)  # all begin to import
+        for case, names in compared.items():
+            assert_agreement(case, workers.named(OURS, *names), tmp_path)
 
 
 def test_a_difference_is_found():

@@ -48,7 +48,7 @@ CORE = {"elman", "lstm", "gru_reset_before", "stack_mixed", "dropouts", "zoneout
 CORE |= {"dense_skip", "residual_bidirectional"}
 FEW = ["lstm", "zoneout", "residual_bidirectional"]  # where test_scan.py has the others
 every_cell, core_cells = over(ZOO.keys() - VARIANTS), over(CORE)
-core_gradients = over(CORE, pytest.mark.long)
+core_gradients = over(CORE | {"gru"}, pytest.mark.long)
 few_cells = pytest.mark.parametrize("cell", [ZOO[name] for name in FEW], ids=FEW)
 # A mask with holes, at both ends too, and resets at valid and at masked steps: in both
 # directions some steps that follow each other are apart, and some are not.
@@ -247,6 +247,7 @@ every_way = pytest.mark.parametrize(
     ("reverse", "masked"),
     [
         pytest.param(True, True, id="backwards_masked"),
+        pytest.param(False, False, id="forwards", marks=pytest.mark.long),
     ],
 )
 
@@ -298,7 +299,7 @@ def test_forward_mode_equals_that_of_the_loop(cell):
 
 
 @pytest.mark.long  # of some, test_gradients.py has a full Hessian in the default run
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", sorted(CORE))
 def test_second_derivatives_equal_those_of_the_loop(name):
     cell = ZOO[name]
     params, xs, carry = example(cell)

@@ -572,6 +572,29 @@ class Halving(Elman):
         return jax.lax.while_loop(lambda h: h @ h > 0.5, lambda h: h / 2, h)
 
 
+def test_a_gradient_is_linear_and_its_transpose_is_the_tangent():
+    cell = LSTM(3, 4)
+    params, xs, carry = example(cell)
+    function = lambda xs: unroll(cell, params, xs, carry)[1]  # noqa: E731
+    ys, back = jax.vjp(function, xs)
+    v = random_like(xs, seed=4)
+    (twice,) = jax.linear_transpose(lambda ct: back(ct)[0], ys)(v)
+    assert_close(twice, jax.jvp(function, (xs,), (v,))[1])
+
+
+def test_a_name_that_a_cell_gives_is_in_the_program():
+    @jax.tree_util.register_static
+    @dataclass(frozen=True)
+    class Named(Elman):
+        def step(self, params, carry, drive):
+            with jax.named_scope("mine"):
+                return super().step(params, carry, drive)
+
+    cell = Named(3, 4)
+    program = jax.jit(lambda *a: unroll(cell, *a)).lower(*example(cell))
+    assert "/mine/" in program.as_text(debug_info=True)
+
+
 def test_a_cell_with_effects_is_left_to_autodiff(capfd):
     cell = Talking(3, 4)
     args = example(cell)

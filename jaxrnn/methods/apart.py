@@ -9,7 +9,7 @@ from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.extend.core.primitives import custom_jvp_call_p, custom_vjp_call_p
 from jax.interpreters import ad, batching, mlir
 
-from .jaxprs import evaluate
+from .jaxprs import Piece, evaluate
 
 apart_p = Primitive("apart")
 apart_p.multiple_results = True
@@ -27,6 +27,11 @@ def apart(function: Callable[..., list[Any]], *args: Any) -> list[Any]:
     On other platforms nothing is changed.
     """
     return apart_p.bind(*args, jaxpr=jax.make_jaxpr(function)(*args))
+
+
+def in_one_piece(part: Piece, args: Sequence[Any]) -> list[Any]:
+    """A piece left whole; one that only hands its inputs on is no call."""
+    return apart(part, *args) if part.equations else part(*args)
 
 
 def _plain(*args: Any, jaxpr: Any) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .apart import apart
+from .apart import in_one_piece
 from .jaxprs import Piece, is_variable, piece, trace
 
 
@@ -31,7 +31,7 @@ class Linear(NamedTuple):
         args = [
             given[name] if isinstance(name, int) else values[name] for name in self.names
         ]
-        return apart(self.piece, *args) if self.piece.equations else self.piece(*args)
+        return in_one_piece(self.piece, args)
 
 
 def push(

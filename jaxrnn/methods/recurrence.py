@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core.primitives import add_p
 
-from .apart import apart
+from .apart import in_one_piece
 from .derivative import pull
-from .jaxprs import Piece, depend, is_variable, piece, trace
+from .jaxprs import depend, is_variable, piece, trace
 from .products import product, product_p
 
 Values = dict[Any, Any]  # of variables
@@ -139,9 +139,11 @@ class Recurrence:
         def advance(carry: list[Any], drive: list[Any]) -> tuple[list[Any], list[Any]]:
             now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
             for stage, part in zip(self.stages, self.pieces, strict=False):
-                for tap, x in zip(stage, in_one_piece(part, now), strict=True):
+                xs = in_one_piece(part, [now[v] for v in part.inputs])
+                for tap, x in zip(stage, xs, strict=True):
                     now[tap.product] = product(x, now[tap.weight], tap.precision)
-            new = in_one_piece(self.saving if save else self.pieces[-1], now)
+            last = self.saving if save else self.pieces[-1]
+            new = in_one_piece(last, [now[v] for v in last.inputs])
             return new[:nk], new
 
         first, drive = [env[v] for v in self.carry], [env[v] for v in self.drive]
@@ -171,11 +173,6 @@ class Recurrence:
 
 def is_floating(variable: Any) -> bool:
     return jnp.issubdtype(variable.aval.dtype, jnp.inexact)
-
-
-def in_one_piece(part: Piece, env: Mapping[Any, Any]) -> list[Any]:
-    args = [env[v] for v in part.inputs]
-    return apart(part, *args) if part.equations else part(*args)
 
 
 def pairs(variables: Sequence[Any], values: Sequence[Any]) -> Values:
