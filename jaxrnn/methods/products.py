@@ -69,11 +69,13 @@ class Exposed(NamedTuple):
 
         f(consts, data) = apply(consts, weights(consts), data)
 
-    `effects` says whether f does anything else, such as printing.
+    `same` has, of every output, the number of the data that it is, or None; `effects` says
+    whether f does anything else, such as printing.
     """
 
     weights: Callable[[Sequence[Any]], list[Any]]
     apply: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], list[Any]]
+    same: list[int | None]
     effects: bool
 
 
@@ -113,7 +115,9 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
 
         return evaluate(jaxpr, [*consts, *data], at)
 
-    return Exposed(weights, apply, bool(jaxpr.effects))
+    place = {v: i for i, v in enumerate(jaxpr.jaxpr.invars[num:])}
+    same = [place.get(v) if is_variable(v) else None for v in jaxpr.jaxpr.outvars]
+    return Exposed(weights, apply, same, bool(jaxpr.effects))
 
 
 def _data_side(eqn: Any, of_data: set[Any]) -> int | None:

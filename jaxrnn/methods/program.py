@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import jax
 
 from .jaxprs import depend, piece, trace
-from .primitive import recurrence, recurrence_p
 from .products import expose, product_p
 from .recurrence import NoGradient, Recurrence
 from .segments import bytes_of
@@ -81,6 +80,9 @@ class Program:
         )
         self.step = expose(self._step, params, [*first, *drive])
         self.output = expose(self._output, params, [*first, *drive])
+        self.shown = [
+            i if i is not None and i < len(first) else None for i in self.output.same
+        ]
         if any(part.effects for part in (self.project, self.step, self.output)):
             raise NoGradient
         weights = self.step.weights(params)
@@ -98,7 +100,7 @@ class Program:
             of_step = consts[first_weight : first_weight + count]
             return apply(consts[:first_weight], of_step, [*carry, *drive])
 
-        consts = self._consts(self.operands)
+        consts = self.consts(self.operands)
         self.lead, step = _led(whole, consts, first, drive)
         self.plan = Recurrence(
             step,
@@ -146,24 +148,33 @@ class Program:
         return max(1, max(CACHE, bytes_of([*map(jax.typeof, self.operands[0])])) // step)
 
     @staticmethod
-    def _consts(operands: Any) -> list[Any]:
+    def consts(operands: Any) -> list[Any]:
+        """Those of the plan."""
         params, _, of_step, _ = operands
         return [*params, *of_step]
 
-    def segment(self, operands: Any, carry: Any, inputs: Any) -> tuple[Any, Any]:
-        params, of_project, _, of_output = operands
-        leaves = jax.tree.leaves(inputs)
-        drive = jax.vmap(lambda x: self.project.apply(params, of_project, x))(leaves)
-        first = jax.tree.leaves(carry)
-        length = leaves[0].shape[0]
-        consts = self._consts(operands)
-        led = jax.vmap(self.lead, (None, 0))(consts, drive) if self.lead else drive
-        last, carries = recurrence(self.plan, consts, first, led, length)
+    def drives(self, operands: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
+        """The drive of many steps at once, and what the plan gets of it."""
+        params, of_project, _, _ = operands
+        drive = jax.vmap(lambda x: self.project.apply(params, of_project, x))(inputs)
+        if self.lead is None:
+            return drive, drive
+        return drive, jax.vmap(self.lead, (None, 0))(self.consts(operands), drive)
+
+    def made(self, operands: Any, carries: Any, drive: Any) -> list[Any]:
+        """The outputs of many steps at once, but for those that are leaves of carries."""
+        params, _, _, of_output = operands
+        if None not in self.shown:
+            return []
         ys = jax.vmap(lambda a, b: self.output.apply(params, of_output, [*a, *b]))(
             carries, drive
         )
-        last = jax.tree.unflatten(self.carry_tree, last)
-        return last, jax.tree.unflatten(self.ys_tree, ys)
+        return [y for y, i in zip(ys, self.shown, strict=True) if i is None]
+
+    def ys(self, made: Sequence[Any], carries: Sequence[Any]) -> list[Any]:
+        """All outputs, of those that are `made` and the carries."""
+        given = iter(made)
+        return [next(given) if i is None else carries[i] for i in self.shown]
 
 
 def _led(
@@ -205,8 +216,3 @@ def _led(
         return after(*(env[v] for v in after.inputs))
 
     return lead, rest
-
-
-def saved(primitive: Any, *_: Any, **__: Any) -> bool:
-    """What the backward pass finds: what the loop has made; all else is made again."""
-    return primitive is recurrence_p

@@ -152,14 +152,26 @@ class Recurrence:
         )
         return [*final, *stacked]
 
-    def before(self, first: Any, carries: Any) -> Any:
-        """The carry before every step, of the first one and those after every step."""
-        if self.reverse:
-            return jnp.concatenate([carries[1:], first[None]])
-        return jnp.concatenate([first[None], carries[:-1]])
+    def known_from(
+        self, args: Sequence[Any], carries: Sequence[Any], values: Sequence[Any]
+    ) -> Values:
+        """All that the derivatives read, at all steps at once, by variable.
 
-    def replay(self, env: Values) -> None:
-        """Add to `env`, for all steps at once, the operands and values of the taps."""
+        Args:
+            args: those of `run`.
+            carries: after every step.
+            values: of the taps, or nothing: then they are made again.
+        """
+        env = pairs(self.inputs, args)
+        for before, after, known in zip(
+            self.carry, self.known[-1].outputs, carries, strict=True
+        ):
+            first = env[before][None]
+            rows = [known[1:], first] if self.reverse else [first, known[:-1]]
+            env[before] = jnp.concatenate(rows)
+            if after in self.after:
+                env[after] = known
+        env |= pairs([tap.value for tap in self.taps][: len(values)], values)
         for stage, part in zip(self.stages, self.known, strict=False):
             axes = [None if v in self.consts else 0 for v in part.inputs]
             args = [env[v] for v in part.inputs]
@@ -169,6 +181,7 @@ class Recurrence:
                 if tap.value not in env:
                     value = product(x, env[tap.weight], tap.precision)
                     env[tap.value] = sum((env[v] for v in tap.addends), value)
+        return env
 
 
 def is_floating(variable: Any) -> bool:

@@ -10,7 +10,8 @@ import jax
 
 from ..cell import Cell
 from ..keys import Keys
-from .program import Functions, Program, saved
+from .bptt import run
+from .program import Functions, Program
 from .recurrence import NoGradient
 from .segments import near, over_segments, within
 
@@ -156,23 +157,30 @@ class Scan:
         inputs = xs, step
         if not jax.tree.leaves(carry) or T == 0:
             return functions.segment(carry, inputs)
-        segment, wanted, policy = functions.segment, T, None
+        segment, wanted, program = functions.segment, T, None
         if not self.autodiff:
             one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
             with contextlib.suppress(NoGradient):
                 program = Program(functions, carry, one, save=self.remat)
-                segment = functools.partial(program.segment, program.operands)
-                wanted, policy = program.segment_length(), saved
+                wanted = program.segment_length()
         if self.remat:
-            wanted, policy = math.isqrt(T), jax.checkpoint_policies.nothing_saveable
-        if policy is not None:
-            segment = jax.checkpoint(segment, prevent_cse=False, policy=policy)
+            wanted = math.isqrt(T)
         if self.segment is not None:
             length = self.segment
         elif self.truncate is not None:
             length = within(self.truncate, min(wanted, T))
         else:
             length = near(T, wanted)
+        if program is not None and not self.remat:
+            return run(program, carry, inputs, length=length, truncate=self.truncate)
+        if program is not None:
+            segment = functools.partial(run, program, length=length, truncate=None)
+        if self.remat:
+            segment = jax.checkpoint(
+                segment,
+                prevent_cse=False,
+                policy=jax.checkpoint_policies.nothing_saveable,
+            )
         return over_segments(
             segment,
             carry,

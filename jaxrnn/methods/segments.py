@@ -9,6 +9,13 @@ import jax.numpy as jnp
 Segment = Callable[[Any, Any], tuple[Any, Any]]
 
 
+def detached(carry: Any, condition: Any) -> Any:
+    """The same values, without a gradient where the condition holds."""
+    return jax.tree.map(
+        lambda leaf: jnp.where(condition, jax.lax.stop_gradient(leaf), leaf), carry
+    )
+
+
 def over_segments(
     segment: Segment,
     carry: Any,
@@ -18,16 +25,17 @@ def over_segments(
     length: int,
     reverse: bool,
     truncate: int | None,
+    cut: Callable[[Any, Any], Any] = detached,
 ) -> tuple[Any, Any]:
     """`segment(carry, xs) -> (carry, ys)` over segments of `length` steps.
 
     The last segment, in input order, has what remains. With `truncate`, a multiple of
-    `length`, no gradient crosses a multiple of that many steps.
+    `length`, the carry is `cut(carry, condition)` at its multiples.
     """
     count, rest = divmod(steps, length)
     if count + (rest > 0) <= 1:
         return segment(carry, xs)
-    whole = jax.tree.map(lambda x: _cut(x[: count * length], count), xs)
+    whole = jax.tree.map(lambda x: _split(x[: count * length], count), xs)
     tail = jax.tree.map(lambda x: x[count * length :], xs)
     # The carry comes into segment i over the boundary i, or in reverse i + 1.
     edges = (jnp.arange(count) + reverse) * length
@@ -36,13 +44,11 @@ def over_segments(
 
     def advance(carry: Any, inputs: Any) -> tuple[Any, Any]:
         x, crossed = inputs
-        if crossed is not None:
-            carry = jax.tree.map(lambda leaf: _detached(leaf, crossed), carry)
-        return segment(carry, x)
+        return segment(carry if crossed is None else cut(carry, crossed), x)
 
     def remaining(carry: Any) -> tuple[Any, Any]:
         if truncate is not None and not reverse and (count * length) % truncate == 0:
-            carry = jax.lax.stop_gradient(carry)
+            carry = cut(carry, True)
         return segment(carry, tail)
 
     last = None
@@ -57,12 +63,8 @@ def over_segments(
     return carry, ys
 
 
-def _cut(x: Any, count: int) -> Any:
+def _split(x: Any, count: int) -> Any:
     return x.reshape(count, x.shape[0] // count, *x.shape[1:])
-
-
-def _detached(leaf: Any, condition: Any) -> Any:
-    return jnp.where(condition, jax.lax.stop_gradient(leaf), leaf)
 
 
 def divisor(number: int, most: int) -> int:

@@ -1,0 +1,235 @@
+"""The run of a program over segments of time, and its derivative.
+
+Forwards, a segment makes its drive, the carries step by step, and the outputs. All
+carries are kept, and where products are large, the values of the taps (`recurrence.Tap`)
+too. The derivative goes over the same segments and never runs the recurrence again. With
+v the values of the taps, the step is
+
+    x_t     = pieces(carry_(t-1), drive_t, v_t)        operands of the products
+    v_t     = x_t W + addends
+    carry_t = last piece(carry_(t-1), drive_t, v_t)
+
+All carries of a segment are known, so all its x_t are, and all its v_t are one product.
+Its tangent, `tangent.tangent_p`, gets them and
+
+    epsilon_t = x_t dW + d addends                     one product over all steps
+
+That is ordinary JAX outside of the primitive, and so is its transpose, the gradient of W
+as one product over all steps.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jax.interpreters import ad
+
+from .jaxprs import depend, is_variable, trace
+from .products import product
+from .program import Program
+from .recurrence import is_floating, pairs
+from .segments import over_segments
+from .tangent import residuals, tangent_p
+
+
+class Passes(NamedTuple):
+    """A program in segments of `length` steps; lists of arrays in and out.
+
+    Tangents are None where they are zero by structure. No gradient crosses a multiple of
+    `truncate` steps.
+    """
+
+    program: Program
+    length: int
+    truncate: int | None
+
+    def differentiable(self, *, keeps: bool) -> Callable[[Any, Any, Any], Any]:
+        """(operands, first, inputs) -> final carry, outputs; also what `forward` keeps.
+
+        The rule needs what is kept, and so the derivative of the rule its derivative.
+        """
+
+        def function(operands: Any, first: Any, inputs: Any) -> Any:
+            results = self.forward(operands, first, inputs, save=keeps)
+            return results if keeps else results[:2]
+
+        def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
+            results = self.differentiable(keeps=True)(*primals)
+            tangents = jax.tree.map(_nothing, tangents)
+            dresults = self.tangent(primals, tangents, results[2:], keeps=keeps)
+            results = results[: len(dresults)]
+            return results, jax.tree.map(_something, results, dresults)
+
+        function = jax.custom_jvp(function)
+        function.defjvp(rule, symbolic_zeros=True)
+        return function
+
+    def forward(
+        self, operands: Any, first: Any, inputs: Any, *, save: bool
+    ) -> tuple[Any, ...]:
+        """The final carry, the outputs, all carries, and the values if they are saved."""
+        program, plan = self.program, self.program.plan
+        save, size = save and plan.save, len(first)
+        consts = program.consts(operands)
+
+        def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
+            drive, led = program.drives(operands, inputs)
+            args = *consts, *carry, *led
+            results = plan.run(args, inputs[0].shape[0], save)
+            last, carries = results[:size], results[size : 2 * size]
+            made = program.made(operands, carries, drive)
+            return last, (made, carries, results[2 * size :])
+
+        final, (made, carries, values) = self._over(segment, first, inputs)
+        return final, program.ys(made, carries), carries, values
+
+    def tangent(
+        self, primals: Any, tangents: Any, kept: Any, *, keeps: bool
+    ) -> tuple[Any, ...]:
+        """The tangents of the results of `forward`, without those of what it keeps."""
+        program = self.program
+        (operands, first, inputs), (doperands, dfirst, dinputs) = primals, tangents
+
+        def segment(state: Any, timed: Any) -> tuple[Any, Any]:
+            (before, dbefore), (inputs, dinputs, carries, values) = state, timed
+            (drive, led), (ddrive, dled) = _jvp(
+                program.drives, (operands, inputs), (doperands, dinputs)
+            )
+            last, dlast, dcarries, dvalues = self._recurrence(
+                [*program.consts(operands), *before, *led],
+                [*program.consts(doperands), *dbefore, *dled],
+                carries,
+                values,
+                keeps,
+            )
+            _, dmade = _jvp(
+                program.made, (operands, carries, drive), (doperands, dcarries, ddrive)
+            )
+            results = program.ys(dmade, dcarries), *((dcarries, dvalues) * keeps)
+            return (last, dlast), results
+
+        segment = jax.checkpoint(
+            segment, prevent_cse=False, policy=jax.checkpoint_policies.nothing_saveable
+        )
+        dfirst = [
+            _zeros(x) if dx is None and is_floating(v) else dx
+            for v, x, dx in zip(program.plan.carry, first, dfirst, strict=True)
+        ]
+        (_, dfinal), results = self._over(
+            segment, (first, dfirst), (inputs, dinputs, *kept), self.truncate
+        )
+        return dfinal, *results
+
+    def _recurrence(
+        self, args: Any, dargs: Any, carries: Any, values: Any, keeps: bool
+    ) -> tuple[Any, Any, Any, Any]:
+        """The last carry, its tangent, and those of the carries and the values kept."""
+        plan = self.program.plan
+        steps = carries[0].shape[0]
+        env, denv = plan.known_from(args, carries, values), pairs(plan.inputs, dargs)
+        epsilons = []
+        for tap in plan.taps:
+            terms = [denv[v] for v in tap.addends if denv[v] is not None]
+            if denv[tap.weight] is not None:
+                terms.append(product(env[tap.x], denv[tap.weight], tap.precision))
+            epsilons.append(sum(terms, jnp.zeros_like(env[tap.value])))
+        moving = tuple(
+            i
+            for i, v in enumerate(plan.inputs)
+            if denv[v] is not None and (v in plan.carry or v in plan.entering)
+        )
+        tangents = tangent_p.bind(
+            *(env[v] for v in residuals(plan)),
+            *(denv[plan.inputs[i]] for i in moving),
+            *epsilons,
+            plan=plan,
+            length=steps,
+            moving=moving,
+            levels=(),
+        )
+        given = iter(tangents)
+        spread = [next(given) if is_floating(v) else None for v in plan.carry * 2]
+        dlast, dcarries = spread[: len(plan.carry)], spread[len(plan.carry) :]
+        dvalues = []
+        if keeps and values:
+
+            def again(args: Any, carries: Any) -> Any:
+                known = plan.known_from(args, carries, ())
+                return [known[tap.value] for tap in plan.taps]
+
+            _, dvalues = _jvp(again, (args, carries), (dargs, dcarries))
+        last = [leaf[0 if plan.reverse else -1] for leaf in carries]
+        return last, dlast, dcarries, dvalues
+
+    def _over(
+        self, segment: Any, carry: Any, inputs: Any, truncate: int | None = None
+    ) -> tuple[Any, Any]:
+        steps = jax.tree.leaves(inputs)[0].shape[0]
+        return over_segments(
+            segment,
+            carry,
+            inputs,
+            steps=steps,
+            length=self.length,
+            reverse=self.program.plan.reverse,
+            truncate=truncate,
+            cut=_cut,
+        )
+
+
+def run(
+    program: Program, carry: Any, inputs: Any, *, length: int, truncate: int | None
+) -> tuple[Any, Any]:
+    """The final carry and the outputs, in segments of `length` steps."""
+    first, carry_tree = jax.tree.flatten(carry)
+    function = Passes(program, length, truncate).differentiable(keeps=False)
+    final, ys = function(program.operands, first, jax.tree.leaves(inputs))
+    return carry_tree.unflatten(final), program.ys_tree.unflatten(ys)
+
+
+def _jvp(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """As `jax.jvp`, with None for tangents that are zero by structure."""
+    values, tree = jax.tree.flatten(primals)
+    given = tree.flatten_up_to(tangents)
+    moving = [i for i, tangent in enumerate(given) if tangent is not None]
+    structure: Any = None
+
+    def flat(*moved: Any) -> list[Any]:
+        nonlocal structure
+        every = list(values)
+        for i, value in zip(moving, moved, strict=True):
+            every[i] = value
+        leaves, structure = jax.tree.flatten(function(*tree.unflatten(every)))
+        return leaves
+
+    here = [values[i] for i in moving]
+    closed = trace(flat, *here)
+    moved = depend(closed, closed.jaxpr.invars)
+    results, dresults = jax.jvp(flat, here, [given[i] for i in moving])
+    dresults = [
+        dresult if is_variable(atom) and atom in moved and is_floating(atom) else None
+        for atom, dresult in zip(closed.jaxpr.outvars, dresults, strict=True)
+    ]
+    return structure.unflatten(results), structure.unflatten(dresults)
+
+
+def _nothing(tangent: Any) -> Any:
+    return None if isinstance(tangent, SymbolicZero) else tangent
+
+
+def _something(primal: Any, tangent: Any) -> Any:
+    aval = jax.typeof(primal).to_tangent_aval()
+    return SymbolicZero(aval) if tangent is None else tangent
+
+
+def _zeros(primal: Any) -> Any:
+    return ad.instantiate_zeros(ad.Zero(jax.typeof(primal).to_tangent_aval()))
+
+
+def _cut(state: Any, crossed: Any) -> Any:
+    before, dbefore = state
+    return before, jax.tree.map(
+        lambda leaf: jnp.where(crossed, jnp.zeros_like(leaf), leaf), dbefore
+    )
