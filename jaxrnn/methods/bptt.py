@@ -180,12 +180,18 @@ class Passes(NamedTuple):
 
 
 def run(
-    program: Program, carry: Any, inputs: Any, *, length: int, truncate: int | None
+    program: Program,
+    params: Any,
+    carry: Any,
+    inputs: Any,
+    *,
+    length: int,
+    truncate: int | None,
 ) -> tuple[Any, Any]:
     """The final carry and the outputs, in segments of `length` steps."""
     first, carry_tree = jax.tree.flatten(carry)
     function = Passes(program, length, truncate).differentiable(keeps=False)
-    final, ys = function(program.operands, first, jax.tree.leaves(inputs))
+    final, ys = function(program.operands(params), first, jax.tree.leaves(inputs))
     return carry_tree.unflatten(final), program.ys_tree.unflatten(ys)
 
 

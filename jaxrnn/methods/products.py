@@ -69,8 +69,8 @@ class Exposed(NamedTuple):
 
         f(consts, data) = apply(consts, weights(consts), data)
 
-    `same` has, of every output, the number of the data that it is, or None; `effects` says
-    whether f does anything else, such as printing.
+    `same` has the number of the data that an output is, or None, for every output.
+    `effects` says whether f does anything else, such as printing.
     """
 
     weights: Callable[[Sequence[Any]], list[Any]]

@@ -67,7 +67,7 @@ class Program:
         inputs, self.inputs_tree = jax.tree.flatten(inputs)
         self.drive_tree: Any = None
         self.ys_tree: Any = None
-        self.functions = functions
+        self.functions = functions._replace(params=None)  # plans outlive their arrays
         self.size = len(first)
 
         self.project = expose(self._project, params, inputs)
@@ -85,22 +85,16 @@ class Program:
         ]
         if any(part.effects for part in (self.project, self.step, self.output)):
             raise NoGradient
-        weights = self.step.weights(params)
-        self.operands = (
-            params,
-            self.project.weights(params),
-            # The transposes are made here, once, and not in every segment.
-            [*weights, *(weight.T for weight in weights)],
-            self.output.weights(params),
-        )
-        first_weight, count = len(params), len(weights)
-        apply = self.step.apply  # not self, whose operands may be tracers: plans are kept
+        operands = self.operands(functions.params)
+        first_weight, count = len(params), len(operands[2]) // 2
+        self.of_params = [*map(jax.typeof, params)]
+        apply = self.step.apply
 
         def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
             of_step = consts[first_weight : first_weight + count]
             return apply(consts[:first_weight], of_step, [*carry, *drive])
 
-        consts = self.consts(self.operands)
+        consts = self.consts(operands)
         self.lead, step = _led(whole, consts, first, drive)
         self.plan = Recurrence(
             step,
@@ -145,7 +139,15 @@ class Program:
         values = [tap.value.aval for tap in self.plan.taps]
         drive = [variable.aval for variable in self.plan.drive]
         step = max(bytes_of(drive), bytes_of(values), 1)
-        return max(1, max(CACHE, bytes_of([*map(jax.typeof, self.operands[0])])) // step)
+        return max(1, max(CACHE, bytes_of(self.of_params)) // step)
+
+    def operands(self, params: Any) -> tuple[list[Any], ...]:
+        """The parameters, and the weights of the products of each function."""
+        leaves = jax.tree.leaves(params)
+        weights = self.step.weights(leaves)
+        # The transposes are made here, once, and not in every segment.
+        of_step = [*weights, *(weight.T for weight in weights)]
+        return leaves, self.project.weights(leaves), of_step, self.output.weights(leaves)
 
     @staticmethod
     def consts(operands: Any) -> list[Any]:

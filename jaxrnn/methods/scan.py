@@ -171,10 +171,11 @@ class Scan:
             length = within(self.truncate, min(wanted, T))
         else:
             length = near(T, wanted)
-        if program is not None and not self.remat:
-            return run(program, carry, inputs, length=length, truncate=self.truncate)
         if program is not None:
-            segment = functools.partial(run, program, length=length, truncate=None)
+            function = functools.partial(run, program, functions.params, length=length)
+            if not self.remat:
+                return function(carry, inputs, truncate=self.truncate)
+            segment = functools.partial(function, truncate=None)
         if self.remat:
             segment = jax.checkpoint(
                 segment,
