@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import random
+import statistics
 import subprocess
 import sys
 import time
@@ -99,7 +100,7 @@ def ask_all(workers: dict[str, Worker], do: str, **request: Any) -> dict[str, An
 
 @dataclasses.dataclass(frozen=True)
 class Turns:
-    """How long to measure: rounds in which each worker has one turn, of many runs."""
+    """How long to measure: rounds in which each worker has one turn, of as many runs."""
 
     rounds: int = 9
     seconds: float = 0.15  # of one turn, about
@@ -118,13 +119,13 @@ def alternate(
     order = random.Random(0)
     names = list(workers)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    first = {name: workers[name].ask("time", what=what, runs=1)[0] for name in names}
+    first = [workers[name].ask("time", what=what, runs=1)[0] for name in names]
+    typical = statistics.median(first)  # all are treated alike
+    runs = min(max(round(turns.seconds / typical), 1), turns.most_runs)
+    warm = typical < turns.long_run
     for _ in range(turns.rounds):
         order.shuffle(names)
         for name in names:
-            runs = round(turns.seconds / first[name])
-            runs = min(max(runs, 1), turns.most_runs)
-            warm = first[name] < turns.long_run
             time.sleep(PAUSE)
             seconds[name] += workers[name].ask("time", what=what, runs=runs, warm=warm)
     return seconds

@@ -321,6 +321,14 @@ TRANSFORMATIONS = {
             jax.tree.map(lambda a: jnp.stack([a, 2 * a]), p), x, c
         )
     ),
+    "gradients_of_nested_vmap": lambda f: (
+        lambda p, x, c: jax.grad(
+            lambda p, x: jax.vmap(
+                lambda p: jax.vmap(f, (None, 0, None))(p, jnp.stack([x, 2 * x]), c)
+            )(jax.tree.map(lambda leaf: jnp.stack([leaf, 3 * leaf]), p)).sum(),
+            (0, 1),
+        )(p, x)
+    ),
     "gradients_of_vmap_data": lambda f: jax.grad(
         lambda p, x, c: jax.vmap(f, (None, 0, None))(p, jnp.stack([x, 2 * x]), c).sum()
     ),
@@ -592,7 +600,7 @@ def test_a_name_that_a_cell_gives_is_in_the_program():
 
     cell = Named(3, 4)
     program = jax.jit(lambda *a: unroll(cell, *a)).lower(*example(cell))
-    assert "mine/tanh" in program.as_text(debug_info=True)
+    assert "mine)/tanh" in program.as_text(debug_info=True)
 
 
 def test_a_cell_with_effects_is_left_to_autodiff(capfd):

@@ -52,8 +52,7 @@ class Passes(NamedTuple):
         """
 
         def function(operands: Any, first: Any, inputs: Any) -> Any:
-            results = self.forward(operands, first, inputs, save=keeps)
-            return results if keeps else results[:2]
+            return self.forward(operands, first, inputs, keeps=keeps)
 
         def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
             results = self.differentiable(keeps=True)(*primals)
@@ -67,23 +66,37 @@ class Passes(NamedTuple):
         return function
 
     def forward(
-        self, operands: Any, first: Any, inputs: Any, *, save: bool
+        self, operands: Any, first: Any, inputs: Any, *, keeps: bool
     ) -> tuple[Any, ...]:
-        """The final carry, the outputs, all carries, and the values if they are saved."""
+        """The final carry, the outputs, and with `keeps` all carries and values."""
         program, plan = self.program, self.program.plan
-        save, size = save and plan.save, len(first)
-        consts = program.consts(operands)
+        consts, size, steps = program.consts(operands), len(first), _steps(inputs)
+        wanted = {i for i in program.shown if i is not None}
+        if keeps or None in program.shown:
+            wanted |= {*range(size)}
+        if keeps and plan.save:
+            wanted |= {*range(size, size + len(plan.taps))}
 
-        def segment(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        def segment(state: Any, timed: Any) -> tuple[Any, Any]:
+            (carry, buffers), (inputs, at) = state, timed
             drive, led = program.drives(operands, inputs)
-            args = *consts, *carry, *led
-            results = plan.run(args, inputs[0].shape[0], save)
-            last, carries = results[:size], results[size : 2 * size]
-            made = program.made(operands, carries, drive)
-            return last, (made, carries, results[2 * size :])
+            carry, buffers = plan.run([*consts, *carry, *led], buffers, at)
+            made = []
+            if None in program.shown:
+                rows = [
+                    jax.lax.dynamic_slice_in_dim(buffers[i], at[0], at.size)
+                    for i in range(size)
+                ]
+                made = program.made(operands, rows, drive)
+            return (carry, buffers), made
 
-        final, (made, carries, values) = self._over(segment, first, inputs)
-        return final, program.ys(made, carries), carries, values
+        buffers = {i: plan.buffer(i, steps) for i in sorted(wanted)}
+        timed = inputs, jnp.arange(steps, dtype="int32")
+        (final, buffers), made = self._over(segment, (first, buffers), timed)
+        kept = [buffers[i] for i in sorted(wanted) if i < size]
+        values = [buffers[i] for i in sorted(wanted) if i >= size]
+        results = final, program.ys(made, buffers)
+        return (*results, kept, values) if keeps else results
 
     def tangent(
         self, primals: Any, tangents: Any, kept: Any, *, keeps: bool
@@ -107,7 +120,9 @@ class Passes(NamedTuple):
             _, dmade = _jvp(
                 program.made, (operands, carries, drive), (doperands, dcarries, ddrive)
             )
-            results = program.ys(dmade, dcarries), *((dcarries, dvalues) * keeps)
+            results = [program.ys(dmade, dcarries)]
+            if keeps:
+                results += [dcarries, dvalues]
             return (last, dlast), results
 
         segment = jax.checkpoint(
@@ -127,7 +142,6 @@ class Passes(NamedTuple):
     ) -> tuple[Any, Any, Any, Any]:
         """The last carry, its tangent, and those of the carries and the values kept."""
         plan = self.program.plan
-        steps = carries[0].shape[0]
         env, denv = plan.known_from(args, carries, values), pairs(plan.inputs, dargs)
         epsilons = []
         for tap in plan.taps:
@@ -145,7 +159,7 @@ class Passes(NamedTuple):
             *(denv[plan.inputs[i]] for i in moving),
             *epsilons,
             plan=plan,
-            length=steps,
+            length=_steps(carries),
             moving=moving,
             levels=(),
         )
@@ -166,12 +180,11 @@ class Passes(NamedTuple):
     def _over(
         self, segment: Any, carry: Any, inputs: Any, truncate: int | None = None
     ) -> tuple[Any, Any]:
-        steps = jax.tree.leaves(inputs)[0].shape[0]
         return over_segments(
             segment,
             carry,
             inputs,
-            steps=steps,
+            steps=_steps(inputs),
             length=self.length,
             reverse=self.program.plan.reverse,
             truncate=truncate,
@@ -219,6 +232,10 @@ def _jvp(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
         for atom, dresult in zip(closed.jaxpr.outvars, dresults, strict=True)
     ]
     return structure.unflatten(results), structure.unflatten(dresults)
+
+
+def _steps(inputs: Any) -> int:
+    return jax.tree.leaves(inputs)[0].shape[0]
 
 
 def _nothing(tangent: Any) -> Any:

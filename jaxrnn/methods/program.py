@@ -173,7 +173,7 @@ class Program:
         )
         return [y for y, i in zip(ys, self.shown, strict=True) if i is None]
 
-    def ys(self, made: Sequence[Any], carries: Sequence[Any]) -> list[Any]:
+    def ys(self, made: Sequence[Any], carries: Any) -> list[Any]:
         """All outputs, of those that are `made` and the carries."""
         given = iter(made)
         return [next(given) if i is None else carries[i] for i in self.shown]

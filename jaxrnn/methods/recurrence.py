@@ -5,12 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import unmapped_aval
 from jax.extend.core.primitives import add_p
+from jax.interpreters import ad
 
 from .apart import in_one_piece
 from .derivative import pull
 from .jaxprs import depend, is_variable, piece, trace
 from .products import product, product_p
+from .store import store
 
 Values = dict[Any, Any]  # of variables
 
@@ -130,27 +133,49 @@ class Recurrence:
             return [], needs | {*plain}
         return [v for v in made if v in after], needs | {*after}
 
-    def run(self, args: Sequence[Any], length: int, save: bool) -> list[Any]:
-        """The final carry, all carries and, to save them, all values of the taps."""
+    def run(
+        self, args: Sequence[Any], buffers: Mapping[int, Any], at: Any
+    ) -> tuple[list[Any], dict[int, Any]]:
+        """The final carry and the buffers, written at the steps `at`.
+
+        Args:
+            args: consts, carry, and the drive of every step.
+            buffers: for leaves of the new carry and, counted on, the values of the taps,
+                by number.
+            at: of every step.
+        """
         env = pairs(self.inputs, args)
         consts = {v: env[v] for v in self.consts}
-        nk = len(self.carry)
+        size = len(self.carry)
+        last = self.saving if max(buffers, default=0) >= size else self.pieces[-1]
 
-        def advance(carry: list[Any], drive: list[Any]) -> tuple[list[Any], list[Any]]:
+        def advance(state: Any, timed: Any) -> tuple[Any, None]:
+            carry, buffers = state
+            drive, at = timed
             now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
             for stage, part in zip(self.stages, self.pieces, strict=False):
                 xs = in_one_piece(part, [now[v] for v in part.inputs])
                 for tap, x in zip(stage, xs, strict=True):
                     now[tap.product] = product(x, now[tap.weight], tap.precision)
-            last = self.saving if save else self.pieces[-1]
             new = in_one_piece(last, [now[v] for v in last.inputs])
-            return new[:nk], new
+            written = {i: store(buffer, new[i], at) for i, buffer in buffers.items()}
+            return (new[:size], written), None
 
         first, drive = [env[v] for v in self.carry], [env[v] for v in self.drive]
-        final, stacked = jax.lax.scan(
-            advance, first, drive, length, reverse=self.reverse, unroll=self.unroll
+        results, _ = jax.lax.scan(
+            advance,
+            (first, dict(buffers)),
+            (drive, at),
+            reverse=self.reverse,
+            unroll=self.unroll,
         )
-        return [*final, *stacked]
+        return results
+
+    def buffer(self, number: int, steps: int) -> jax.Array:
+        """For `run`."""
+        leaves = [*self.carry, *(tap.value for tap in self.taps)]
+        aval = unmapped_aval(steps, 0, leaves[number].aval)
+        return ad.instantiate_zeros(ad.Zero(aval))
 
     def known_from(
         self, args: Sequence[Any], carries: Sequence[Any], values: Sequence[Any]

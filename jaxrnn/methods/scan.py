@@ -30,8 +30,9 @@ class Scan:
     the step's products too, and makes the rest again. It takes `step` apart at its
     products of carry and parameters: their values and their weights' gradients are
     products over all steps of the segment, and the loop back in time has one product by
-    each recurrent kernel's transpose left. `jaxrnn.methods.tangent` has the equations,
-    and `jaxrnn.methods.recurrence` says what a cell's step becomes.
+    each recurrent kernel's transpose left. `jaxrnn.methods.bptt` and
+    `jaxrnn.methods.tangent` have the equations, and `jaxrnn.methods.recurrence` says what
+    a cell's step becomes.
 
     This works for every cell, and with every transformation of JAX, forward mode, second
     derivatives and `jax.vmap` included:
@@ -41,10 +42,9 @@ class Scan:
         with parameters transposed, cut or joined     the backward loop
         elementwise functions, custom derivatives     differentiated by JAX, in the loop
         convolutions, weights of other than two       differentiated by JAX, in the loop,
-        axes, products in two dtypes or with batch    where the weights' gradients are
-        axes (as `jax.vmap` over parameters makes     summed up: right, but slower
-        them), all that is inside of loops, of
-        jax.checkpoint or of custom derivatives
+        axes, products in two dtypes, all that is     where the weights' gradients are
+        inside of loops, of jax.checkpoint or of      summed up: right, but slower
+        custom derivatives
         effects, such as jax.debug.print, and what    all as with `autodiff`
         has no gradient, such as jax.lax.while_loop   (there, gradients raise JAX's error)
 
