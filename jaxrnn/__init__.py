@@ -8,6 +8,7 @@ from .cells import Dense as Dense
 from .cells import Elman as Elman
 from .cells import Embedding as Embedding
 from .cells import LSTMCarry as LSTMCarry
+from .clipping import ClipCarryGradient as ClipCarryGradient
 from .combinators import Bidirectional as Bidirectional
 from .combinators import Combinator as Combinator
 from .combinators import DenseSkip as DenseSkip
@@ -16,9 +17,24 @@ from .combinators import Residual as Residual
 from .combinators import Stack as Stack
 from .combinators import Wrapper as Wrapper
 from .combinators import concatenate as concatenate
+from .gates import Saturation as Saturation
+from .gates import gate_activations as gate_activations
+from .gates import saturation as saturation
+from .gates import time_constants as time_constants
 from .gradients import carry_gradients as carry_gradients
 from .gradients import gradient_norms as gradient_norms
+from .gradients import input_gradients as input_gradients
+from .jacobians import carry_tangents as carry_tangents
+from .jacobians import product_singular_values as product_singular_values
+from .jacobians import spectral_radius as spectral_radius
+from .jacobians import step_jacobians as step_jacobians
 from .keys import Keys as Keys
+from .lags import LagProfile as LagProfile
+from .lags import gradient_map as gradient_map
+from .lags import lag_profile as lag_profile
+from .lags import memory_horizon as memory_horizon
+from .lyapunov import LyapunovSpectrum as LyapunovSpectrum
+from .lyapunov import lyapunov_spectrum as lyapunov_spectrum
 from .methods import Scan as Scan
 from .noise import Dropout as Dropout
 from .noise import VariationalDropout as VariationalDropout
@@ -28,9 +44,11 @@ from .ragged import last as last
 from .ragged import pack as pack
 from .ragged import resets_from_done as resets_from_done
 from .ragged import resets_from_segments as resets_from_segments
+from .report import GradientReport as GradientReport
+from .report import gradient_report as gradient_report
 from .sequence import batched_carry as batched_carry
 from .sequence import trajectory as trajectory
 from .sequence import unroll as unroll
 from .zoneout import Zoneout as Zoneout
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -154,6 +154,13 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         """
         return carry
 
+    def gates(self, params: Params, carry: Carry, drive: Drive) -> dict[str, jax.Array]:
+        """The activations of the gates in the step from `carry`, by name; for study.
+
+        None by default. `gate_activations` has them for every step of a run.
+        """
+        return {}
+
     def sequence(self, params: Params, carry: Carry, xs: Any, run: Any) -> tuple:
         """The cell over a whole sequence: `(carry, ys)`, with `params` prepared.
 

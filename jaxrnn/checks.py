@@ -185,6 +185,18 @@ def leading_shape(
     return leading.pop()
 
 
+def time_and_batch(call: str, cell: "Cell", xs: Any) -> tuple[int, ...]:
+    """(T, *batch), of the inputs of a sequence."""
+    check_cell(call, cell)
+    leading = leading_shape(call, "xs", cell, xs, "T, *batch")
+    if not leading:
+        raise ValueError(
+            f"{call}: xs has shape {shapes(xs)}, expected a time axis before "
+            f"{cell.input_shape} for {cell}; for a single step call the cell itself"
+        )
+    return leading
+
+
 def check_rate(cell: "Cell", name: str, rate: Any) -> float:
     """The rate as a float of Python; raises unless it is at least 0 and less than 1."""
     number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell
 from .methods import Scan
-from .run import Call, evaluate, varying_with
+from .run import Call, evaluate, every_carry
+from .varying import varying_with
 
 
 def carry_gradients(
@@ -110,45 +111,111 @@ def gradient_norms(
     call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
     gradients = _carry_gradients(loss, call)
     leading = len(checks.leading_shape(name, "xs", cell, xs))
-    return jax.tree.map(lambda leaf: _norm(leaf, leading), gradients)
+    return jax.tree.map(lambda leaf: norm(leaf, leading), gradients)
+
+
+def input_gradients(
+    loss: Callable[[Any], jax.Array],
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008
+) -> Any:
+    """How a loss depends on every input: dL/dx_t for all t, in one backward pass.
+
+    Args:
+        loss: as in `carry_gradients`.
+        cell, params, xs, carry, lengths, mask, resets, reverse, key, method: as in
+            `unroll`.
+
+    Returns:
+        The pytree of `xs`, `(T, *batch, *input_shape)`; zeros at masked steps.
+
+    Raises:
+        TypeError: for inputs of integers, which have no gradient. Else as
+            `carry_gradients`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.GRU(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> loss = lambda ys: jnp.sum(ys[-1] ** 2)
+        >>> print(jaxrnn.input_gradients(loss, cell, params, jnp.ones((10, 4, 3))).shape)
+        (10, 4, 3)
+    """
+    name, streams = "input_gradients", (lengths, mask, resets)
+    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    _check_loss(name, loss)
+    checks.check_cell(name, cell)
+    for leaf in jax.tree.leaves(xs):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            raise TypeError(
+                f"{name}: xs has the dtype {jnp.result_type(leaf)}, expected a floating "
+                "one: a number of a class has no gradient; embed it before, with "
+                "jax.vmap of an `Embedding`, and measure the cell above"
+            )
+
+    def loss_of(xs: Any) -> jax.Array:
+        _, ys = evaluate(call._replace(xs=xs))
+        return _value(name, loss, ys)
+
+    return jax.grad(loss_of)(xs)
 
 
 def _carry_gradients(loss: Callable[[Any], jax.Array], call: Call) -> Any:
-    name = call.name
+    _check_loss(call.name, loss)
+    checks.check_cell(call.name, call.cell)
+
+    def perturbed_loss(perturbation: Any) -> jax.Array:
+        _, ys = evaluate(call, perturbation=perturbation)
+        return _value(call.name, loss, ys)
+
+    return jax.grad(perturbed_loss, allow_int=True)(zero_perturbation(call))
+
+
+def zero_perturbation(call: Call) -> Any:
+    """What `evaluate` adds to the carries, and which their gradients are taken in."""
+    shapes = jax.eval_shape(lambda: evaluate(call, observe=every_carry)[0])
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    arrays = call.params, call.xs, call.carry, call.key
+    return varying_with((arrays, call.lengths, call.mask, call.resets), zeros)
+
+
+def _check_loss(name: str, loss: Any) -> None:
     if isinstance(loss, Cell) or not callable(loss):
         raise TypeError(
             f"{name}: loss is of type {type(loss).__name__}, expected a function of the "
             "outputs: the loss comes first, then the cell"
         )
-    checks.check_cell(name, call.cell)
-
-    def perturbed_loss(perturbation: Any) -> jax.Array:
-        _, ys = evaluate(call, perturbation=perturbation)
-        value = loss(ys)
-        if jax.tree.structure(value) != jax.tree.structure(0):
-            raise ValueError(
-                f"{name}: loss gave {checks.structure(value)}, expected a scalar alone"
-            )
-        if jnp.shape(value) != ():
-            raise ValueError(
-                f"{name}: loss gave the shape {jnp.shape(value)}, expected a scalar: sum "
-                "or average it"
-            )
-        if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
-            raise TypeError(
-                f"{name}: loss gave the dtype {jnp.result_type(value)}, expected a real "
-                "floating one"
-            )
-        return value
-
-    shapes = jax.eval_shape(lambda: evaluate(call, observe=True)[0])
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    arrays = call.params, call.xs, call.carry, call.key
-    zeros = varying_with((arrays, call.lengths, call.mask, call.resets), zeros)
-    return jax.grad(perturbed_loss, allow_int=True)(zeros)
 
 
-def _norm(gradient: Any, leading: int) -> jax.Array:
+def _value(name: str, loss: Callable[[Any], jax.Array], ys: Any) -> jax.Array:
+    value = loss(ys)
+    if jax.tree.structure(value) != jax.tree.structure(0):
+        raise ValueError(
+            f"{name}: loss gave {checks.structure(value)}, expected a scalar alone"
+        )
+    if jnp.shape(value) != ():
+        raise ValueError(
+            f"{name}: loss gave the shape {jnp.shape(value)}, expected a scalar: sum "
+            "or average it"
+        )
+    if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        raise TypeError(
+            f"{name}: loss gave the dtype {jnp.result_type(value)}, expected a real "
+            "floating one"
+        )
+    return value
+
+
+def norm(gradient: Any, leading: int) -> jax.Array:
     """The L2 norm over all axes after the `leading` ones, free of over- and underflow."""
     if gradient.dtype == jax.dtypes.float0:
         return jnp.zeros(gradient.shape[:leading])

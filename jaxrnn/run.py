@@ -13,6 +13,16 @@ from .cell import Cell, as_input
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .probes import Gated, Observed, Perturbed
 from .streams import Streams, check_streams, streams_of, valid_steps, zeroed
+from .varying import varying_with
+
+# (run, cell, params, first, carries, xs) -> what is seen of one cell: of the carry before
+# its first step and those after every step.
+Observer = Callable[["Run", Cell, Any, Any, Any, Any], Any]
+
+
+def every_carry(run: "Run", cell: Cell, params: Any, first: Any, *seen: Any) -> Any:
+    """Observe the carries."""
+    return seen[0]
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class Run:
     streams: Streams
     keys: Keys | None
     initial: Any  # what a reset returns to, of one example
-    observe: bool
+    observe: Observer | None
     perturbation: Any
 
     def __getitem__(self, index: int) -> "Run":
@@ -67,7 +77,7 @@ class Run:
         xs = zeroed(self.streams.valid, xs)  # also what a combinator made of zeros
         carry = self._settled(cell, params, carry, xs)
         gate = self.streams.backward if self.reverse else self.streams.forward
-        probed, inputs = cell, xs
+        probed, inputs, own = cell, xs, params
         if gate is not None:
             initial = jax.tree.map(
                 lambda leaf, to: jnp.asarray(leaf, to.dtype), self.initial, carry
@@ -77,9 +87,9 @@ class Run:
             probed = Gated(probed)
         if self.perturbation is not None:
             probed, inputs = Perturbed(probed), (inputs, self.perturbation)
-        if self.observe:
+        if self.observe is not None:
             probed = Observed(probed)
-        carry, ys = self.method(
+        last, ys = self.method(
             probed,
             params,
             carry,
@@ -88,9 +98,10 @@ class Run:
             batch_ndim=self.batch_ndim,
             reverse=self.reverse,
         )
-        if self.observe:
-            carry, ys = ys
-        return carry, as_input(ys, xs)
+        if self.observe is not None:
+            carries, ys = ys
+            last = self.observe(self, cell, own, carry, carries, xs)
+        return last, as_input(ys, xs)
 
     def _check_carry(self, cell: Cell, carry: Any, xs: Any) -> None:
         batch = jnp.shape(jax.tree.leaves(xs)[0])[1 : 1 + self.batch_ndim]
@@ -166,25 +177,6 @@ def _widened(leaf: jax.ShapeDtypeStruct, other: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, dtype)
 
 
-def varying_with(others: Any, tree: Any) -> Any:
-    """`tree`, varying over the axes of a `jax.shard_map` over which `others` vary.
-
-    A scan refuses a carry that starts the same on all devices and then differs, and the
-    gradient of what is the same on all devices is summed over them. The sum of no
-    elements is zero whatever they are, and varies as they do.
-    """
-    if not jax.sharding.get_abstract_mesh().manual_axes:
-        return tree
-
-    def zero_of(leaf: Any) -> jax.Array:
-        if jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        return jnp.sum(jnp.ravel(leaf)[:0].astype(bool), dtype="int8")
-
-    zero = sum(map(zero_of, jax.tree.leaves(others)))
-    return jax.tree.map(lambda leaf: leaf + jnp.astype(zero, leaf.dtype), tree)
-
-
 class Call(NamedTuple):
     """The arguments of a public function, and its name."""
 
@@ -202,12 +194,12 @@ class Call(NamedTuple):
 
 
 def evaluate(
-    call: Call, *, observe: bool = False, perturbation: Any = None
+    call: Call, *, observe: Observer | None = None, perturbation: Any = None
 ) -> tuple[Any, Any]:
     """What every public function calls: the arguments checked, the rest compiled.
 
-    With `observe`, every carry takes the place of the final one, and there are no
-    outputs. `perturbation`, a trajectory, is added to the carries between step and
+    What `observe` makes of every cell takes the place of its final carry, and there are
+    no outputs. `perturbation`, a trajectory, is added to the carries between step and
     output.
     """
     name, cell, params, xs, carry = call[:5]
@@ -219,12 +211,7 @@ def evaluate(
             f"{name}: reverse is {call.reverse!r}, expected True or False: it is part of "
             "the program, so under jax.jit name it in static_argnames"
         )
-    leading = checks.leading_shape(name, "xs", cell, xs, "T, *batch")
-    if not leading:
-        raise ValueError(
-            f"{name}: xs has shape {checks.shapes(xs)}, expected a time axis before "
-            f"{cell.input_shape} for {cell}; for a single step call the cell itself"
-        )
+    leading = checks.time_and_batch(name, cell, xs)
     batch_shape = leading[1:]
     checks.check_params(name, cell, params)
     if carry is None:
@@ -245,7 +232,7 @@ def _evaluate(
     cell: Cell,
     method: Any,
     reverse: bool,
-    observe: bool,
+    observe: Observer | None,
     params: Any,
     xs: Any,
     carry: Any,
@@ -276,16 +263,17 @@ def _evaluate(
             f"{call}: {cell}.sequence gave {checks.structure(outcome)}, expected "
             "(carry, ys)"
         )
-    leading = (T, *batch_shape) if observe else tuple(batch_shape)
+    leading = tuple(batch_shape) if observe is None else (T, *batch_shape)
     expected = jax.eval_shape(lambda: repeat(run.initial, leading))
-    if not checks.alike(outcome[0], expected):
+    kept = observe is None or observe is every_carry
+    if kept and not checks.alike(outcome[0], expected):
         raise TypeError(
             f"{call}: {cell}.sequence gave for its carry the shapes "
             f"{checks.shapes(outcome[0])}, expected {checks.shapes(expected)}: what the "
             "inner cells return, put together as the carry is"
         )
     carry, ys = outcome
-    return carry, None if observe else as_input(zeroed(valid, ys), xs)
+    return carry, as_input(zeroed(valid, ys), xs) if observe is None else None
 
 
 def repeat(tree: Any, batch_shape: tuple[int, ...]) -> Any:

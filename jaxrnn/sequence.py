@@ -8,7 +8,7 @@ import numpy as np
 from . import checks
 from .cell import Cell
 from .methods import Scan
-from .run import Call, evaluate, repeat
+from .run import Call, evaluate, every_carry, repeat
 
 
 def unroll(
@@ -124,7 +124,7 @@ def trajectory(
     """
     streams = lengths, mask, resets
     call = Call("trajectory", cell, params, xs, carry, *streams, reverse, key, method)
-    return evaluate(call, observe=True)[0]
+    return evaluate(call, observe=every_carry)[0]
 
 
 def batched_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...]) -> Any:

@@ -6,9 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .cell import Cell
 from .checks import check_rate, structure
-from .combinators import Wrapper
+from .combinators.wrapper import Wrapper, check_one_cell
 from .keys import Keys
 
 
@@ -52,14 +51,7 @@ class Zoneout(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        inner = self.cell
-        while isinstance(inner, Wrapper):
-            inner = inner.cell
-        if type(inner).sequence is not Cell.sequence:
-            raise TypeError(
-                f"Zoneout: cell is {self.cell}, a combinator of cells, expected one of "
-                "them: put Zoneout around each inside the combinator"
-            )
+        check_one_cell(self)
         rate = jax.tree.map(lambda rate: check_rate(self, "rate", rate), self.rate)
         object.__setattr__(self, "rate", rate)
 
@@ -105,6 +97,9 @@ class Zoneout(Wrapper):
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
         return self.cell.output(params[0], carry, drive[0])
+
+    def gates(self, params: Any, carry: Any, drive: Any) -> dict[str, jax.Array]:
+        return self.cell.gates(params[0], carry, drive[0])
 
     def _rates(self, carry: Any) -> list[float]:
         if isinstance(self.rate, float):

@@ -102,6 +102,33 @@ class HalfGradient(Elman):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
+class HalfInputGradient(Elman):
+    """The same before the loop."""
+
+    def project(self, params, x, keys=None):
+        return super().project(params, _halved(x), keys)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Walk(Elman):
+    """A key in the carry: of a walk that draws as it goes, and shows all of its carry."""
+
+    def initial_carry(self, params):
+        return super().initial_carry(params), jax.random.key(3)
+
+    def step(self, params, carry, drive):
+        h, key = carry
+        key, own = jax.random.split(key)
+        noise = 0.1 * jax.random.normal(own, h.shape, h.dtype)
+        return super().step(params, h, drive) + noise, key
+
+    def output(self, params, carry, drive):
+        return carry[0] * 2
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
 class Idle(Elman):
     """Products that nothing uses, or an integer alone, and one that is used twice."""
 
@@ -173,6 +200,7 @@ CELLS = {
     "written": Written(),
     "convolution": Convolution(),
     "half_gradient": HalfGradient(3, 4),
+    "half_input_gradient": HalfInputGradient(3, 4),
     "idle": Idle(3, 4),
     "delay": Delay(3, 4),
     "inner": Inner(3, 4),
@@ -430,6 +458,26 @@ def test_truncation_is_separate_calls_with_the_carry_cut(size, reverse, autodiff
         assert_close(jvp(truncated)(*args)[1], jvp(pieces)(*args)[1])
 
 
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+def test_truncation_cuts_second_derivatives_too(reverse):
+    cell = Elman(3, 4)
+    args = example(cell)
+
+    def pieces(*args):
+        return weighted(in_pieces(cell, *args, 4, reverse))
+
+    def squares(function):
+        def total(*args):
+            return sum(map(jnp.vdot, *[floating(jax.grad(function)(*args))] * 2))
+
+        return total
+
+    truncated = loss(cell, Scan(truncate=4, segment=2), reverse=reverse)
+    for mode in (jax.grad, jvp):  # reverse and forward over reverse
+        expected = jax.jit(mode(squares(pieces)))(*args)
+        assert_close(jax.jit(mode(squares(truncated)))(*args), expected, 1e-11)
+
+
 @pytest.mark.parametrize("method", [Scan(truncate=4, segment=2), Scan(truncate=4)])
 def test_truncation_with_segments_within_and_with_remat(method):
     cell = GRU(3, 4)
@@ -601,6 +649,39 @@ def test_a_name_that_a_cell_gives_is_in_the_program():
     cell = Named(3, 4)
     program = jax.jit(lambda *a: unroll(cell, *a)).lower(*example(cell))
     assert "mine)/tanh" in program.as_text(debug_info=True)
+
+
+@pytest.mark.parametrize("method", [Scan(), Scan(segment=3), Scan(remat=True)])
+def test_a_key_in_the_carry_is_carried(method):
+    cell = Walk(3, 4)
+    params, xs = params_of(cell), inputs_of(cell, (T, B))
+
+    def found(method):
+        def total(params, xs):
+            return jnp.sum(unroll(cell, params, xs, method=method)[1] ** 2)
+
+        return jax.jit(jax.value_and_grad(total, (0, 1)))(params, xs)
+
+    assert_close(found(method), found(PLAIN))
+
+
+def test_a_forward_pass_keeps_no_carries_that_nobody_sees():
+    """Outputs of a masked run are computed from the carries, a segment at a time."""
+    cell = LSTM(8, 16)
+
+    def bytes_of(T):
+        xs, lengths = jnp.ones((T, 4, 8)), jnp.full(4, T)
+        return temporaries(
+            lambda params, xs: unroll(
+                cell, params, xs, lengths=lengths, method=Scan(segment=10)
+            )[1],
+            params_of(cell),
+            xs,
+        )
+
+    carries = 2 * 4 * 16 * 8  # bytes of one step's h and c
+    inputs = 4 * (8 + 16) * 8  # xs and ys, which the compiler may copy
+    assert bytes_of(2000) - bytes_of(1000) < 1000 * (carries / 4 + inputs)
 
 
 def test_a_cell_with_effects_is_left_to_autodiff(capfd):

@@ -13,6 +13,7 @@ from jaxrnn import (
     LSTM,
     Bidirectional,
     Cell,
+    ClipCarryGradient,
     Dense,
     DenseSkip,
     Dropout,
@@ -47,6 +48,7 @@ ZOO = {
     "zoneout": Zoneout(LSTM(3, 4), LSTMCarry(h=0.3, c=0.5)),
     "residual": Residual(Zoneout(Elman(3, 3), 0.4)),
     "dense_skip": DenseSkip((GRU(3, 2), Elman(5, 4))),
+    "clip": ClipCarryGradient(GRU(3, 4), 1e6),  # a bound that is never reached
     "learned_carry": LearnedCarry(LSTM(3, 4)),
     "wrapper": Wrapper(
         Elman(3, 4, "relu", use_bias=False, recurrent_init=initializers.identity)

@@ -64,3 +64,6 @@ class LearnedCarry(Wrapper):
 
     def output(self, params: dict[str, Any], carry: Any, drive: Any) -> Any:
         return self.cell.output(params["cell"], carry, drive)
+
+    def gates(self, params: dict[str, Any], carry: Any, drive: Any) -> dict:
+        return self.cell.gates(params["cell"], carry, drive)

@@ -52,6 +52,9 @@ class Residual(Wrapper):
         x, drive = drive
         return self._sum(x, as_input(self.cell.output(params, carry, drive), x))
 
+    def gates(self, params: Any, carry: Any, drive: Any) -> dict[str, jax.Array]:
+        return self.cell.gates(params, carry, drive[1])
+
     def _sum(self, x: Any, y: Any) -> Any:
         if not alike(x, y):
             raise ValueError(

@@ -84,3 +84,19 @@ class Wrapper(Cell[Any, Any, Any]):
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
         return self.cell.output(params, carry, drive)
+
+    def gates(self, params: Any, carry: Any, drive: Any) -> dict[str, jax.Array]:
+        return self.cell.gates(params, carry, drive)
+
+
+def check_one_cell(wrapper: Wrapper) -> None:
+    """Raise unless a wrapper is around a cell that is not made of several."""
+    inner = wrapper.cell
+    while isinstance(inner, Wrapper):
+        inner = inner.cell
+    if type(inner).sequence is not Cell.sequence:
+        name = type(wrapper).__name__
+        raise TypeError(
+            f"{name}: cell is {wrapper.cell}, a combinator of cells, expected one of "
+            f"them: put {name} around each inside the combinator"
+        )

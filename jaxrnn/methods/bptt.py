@@ -1,9 +1,9 @@
 """The run of a program over segments of time, and its derivative.
 
-Forwards, a segment makes its drive, the carries step by step, and the outputs. All
-carries are kept, and where products are large, the values of the taps (`recurrence.Tap`)
-too. The derivative goes over the same segments and never runs the recurrence again. With
-v the values of the taps, the step is
+Forwards, a segment makes its drive, the carries step by step, and the outputs. For a
+derivative all carries are kept, and where products are large, the values of the taps
+(`recurrence.Tap`) too. It goes over the same segments and needs no step again. With v the
+values of the taps, the step is
 
     x_t     = pieces(carry_(t-1), drive_t, v_t)        operands of the products
     v_t     = x_t W + addends
@@ -14,8 +14,8 @@ Its tangent, `tangent.tangent_p`, gets them and
 
     epsilon_t = x_t dW + d addends                     one product over all steps
 
-That is ordinary JAX outside of the primitive, and so is its transpose, the gradient of W
-as one product over all steps.
+That is ordinary JAX around `tangent_p`, and so is its transpose, the gradient of W as one
+product over all steps.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import jaxpr_as_fun, unmapped_aval
 from jax.interpreters import ad
 
 from .jaxprs import depend, is_variable, trace
 from .products import product
 from .program import Program
 from .recurrence import is_floating, pairs
-from .segments import over_segments
+from .segments import detached, over_segments
+from .store import store
 from .tangent import residuals, tangent_p
 
 
 class Passes(NamedTuple):
-    """A program in segments of `length` steps; lists of arrays in and out.
+    """One run in segments of `length` steps, and its derivative; for lists of arrays.
 
     Tangents are None where they are zero by structure. No gradient crosses a multiple of
     `truncate` steps.
@@ -48,7 +50,9 @@ class Passes(NamedTuple):
     def differentiable(self, *, keeps: bool) -> Callable[[Any, Any, Any], Any]:
         """(operands, first, inputs) -> final carry, outputs; also what `forward` keeps.
 
-        The rule needs what is kept, and so the derivative of the rule its derivative.
+        With `keeps` what is kept is an output with a tangent, so that the rule, which
+        reads it, may itself be differentiated as ordinary JAX. All that reads it must
+        then be cut wherever the function is cut.
         """
 
         def function(operands: Any, first: Any, inputs: Any) -> Any:
@@ -56,10 +60,10 @@ class Passes(NamedTuple):
 
         def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
             results = self.differentiable(keeps=True)(*primals)
-            tangents = jax.tree.map(_nothing, tangents)
+            tangents = jax.tree.map(_none_for_zero, tangents)
             dresults = self.tangent(primals, tangents, results[2:], keeps=keeps)
             results = results[: len(dresults)]
-            return results, jax.tree.map(_something, results, dresults)
+            return results, jax.tree.map(_zero_for_none, results, dresults)
 
         function = jax.custom_jvp(function)
         function.defjvp(rule, symbolic_zeros=True)
@@ -70,33 +74,38 @@ class Passes(NamedTuple):
     ) -> tuple[Any, ...]:
         """The final carry, the outputs, and with `keeps` all carries and values."""
         program, plan = self.program, self.program.plan
-        consts, size, steps = program.consts(operands), len(first), _steps(inputs)
-        wanted = {i for i in program.shown if i is not None}
-        if keeps or None in program.shown:
-            wanted |= {*range(size)}
-        if keeps and plan.save:
-            wanted |= {*range(size, size + len(plan.taps))}
+        consts = program.consts(operands)
+        every = range(len(first))
+        computed = None in program.shown  # outputs that are no leaves of the carry
+        kept = every if keeps else sorted({i for i in program.shown if i is not None})
+
+        def buffers(which: Any, steps: int) -> tuple[dict[int, Any], list[Any]]:
+            carries = {
+                i: jnp.broadcast_to(first[i], (steps, *first[i].shape)) for i in which
+            }
+            taps = plan.taps if keeps and plan.save else []
+            return carries, [_rows(tap.value.aval, steps) for tap in taps]
 
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:
-            (carry, buffers), (inputs, at) = state, timed
+            (carry, carries, values), (inputs, at) = state, timed
             drive, led = program.drives(operands, inputs)
-            carry, buffers = plan.run([*consts, *carry, *led], buffers, at)
-            made = []
-            if None in program.shown:
-                rows = [
-                    jax.lax.dynamic_slice_in_dim(buffers[i], at[0], at.size)
-                    for i in range(size)
-                ]
-                made = program.made(operands, rows, drive)
-            return (carry, buffers), made
+            args = *consts, *carry, *led
+            if not computed:
+                return plan.run(args, carries, values, at), []
+            # The outputs read all carries, but of this segment alone.
+            empty = buffers(every, at.size)
+            carry, rows, more = plan.run(args, *empty, at - at[0])
+            made = program.made(operands, list(rows.values()), drive)
+            carries = {i: store(carries[i], rows[i], at[0]) for i in carries}
+            values = [store(a, b, at[0]) for a, b in zip(values, more, strict=True)]
+            return (carry, carries, values), made
 
-        buffers = {i: plan.buffer(i, steps) for i in sorted(wanted)}
-        timed = inputs, jnp.arange(steps, dtype="int32")
-        (final, buffers), made = self._over(segment, (first, buffers), timed)
-        kept = [buffers[i] for i in sorted(wanted) if i < size]
-        values = [buffers[i] for i in sorted(wanted) if i >= size]
-        results = final, program.ys(made, buffers)
-        return (*results, kept, values) if keeps else results
+        steps = _steps(inputs)
+        timed = inputs, jnp.arange(steps, dtype="uint32")
+        state = first, *buffers(kept, steps)
+        (final, carries, values), made = self._over(segment, state, timed)
+        results = final, program.ys(made, carries)
+        return (*results, list(carries.values()), values) if keeps else results
 
     def tangent(
         self, primals: Any, tangents: Any, kept: Any, *, keeps: bool
@@ -226,7 +235,8 @@ def _jvp(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
     here = [values[i] for i in moving]
     closed = trace(flat, *here)
     moved = depend(closed, closed.jaxpr.invars)
-    results, dresults = jax.jvp(flat, here, [given[i] for i in moving])
+    function = jaxpr_as_fun(closed)
+    results, dresults = jax.jvp(function, here, [given[i] for i in moving])
     dresults = [
         dresult if is_variable(atom) and atom in moved and is_floating(atom) else None
         for atom, dresult in zip(closed.jaxpr.outvars, dresults, strict=True)
@@ -238,11 +248,11 @@ def _steps(inputs: Any) -> int:
     return jax.tree.leaves(inputs)[0].shape[0]
 
 
-def _nothing(tangent: Any) -> Any:
+def _none_for_zero(tangent: Any) -> Any:
     return None if isinstance(tangent, SymbolicZero) else tangent
 
 
-def _something(primal: Any, tangent: Any) -> Any:
+def _zero_for_none(primal: Any, tangent: Any) -> Any:
     aval = jax.typeof(primal).to_tangent_aval()
     return SymbolicZero(aval) if tangent is None else tangent
 
@@ -251,8 +261,13 @@ def _zeros(primal: Any) -> Any:
     return ad.instantiate_zeros(ad.Zero(jax.typeof(primal).to_tangent_aval()))
 
 
+def _rows(aval: Any, steps: int) -> Any:
+    return ad.instantiate_zeros(ad.Zero(unmapped_aval(steps, 0, aval)))
+
+
 def _cut(state: Any, crossed: Any) -> Any:
+    """No gradient of any order passes: the carry is a value, and its tangent zero."""
     before, dbefore = state
-    return before, jax.tree.map(
+    return detached(before, crossed), jax.tree.map(
         lambda leaf: jnp.where(crossed, jnp.zeros_like(leaf), leaf), dbefore
     )

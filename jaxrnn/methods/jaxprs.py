@@ -61,6 +61,17 @@ def depend(closed: Any, variables: Iterable[Any]) -> set[Any]:
     return found
 
 
+def holds(equations: Iterable[Any], primitive: Any) -> bool:
+    """Whether one is of this primitive, at any depth."""
+    for eqn in equations:
+        inner = [getattr(x, "jaxpr", x) for x in jax.tree.leaves([*eqn.params.values()])]
+        if eqn.primitive is primitive:
+            return True
+        if any(hasattr(x, "eqns") and holds(x.eqns, primitive) for x in inner):
+            return True
+    return False
+
+
 class Piece(NamedTuple):
     """The equations that lead from some variables to some others."""
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.extend.core.primitives import dot_general_p
+from jax.extend.core.primitives import custom_vjp_call_p, dot_general_p
 from jax.interpreters import ad, batching, mlir
 
-from .jaxprs import depend, evaluate, is_variable, piece, trace
+from .jaxprs import depend, evaluate, holds, is_variable, piece, trace
 
 product_p = Primitive("product")
 
@@ -70,13 +70,15 @@ class Exposed(NamedTuple):
         f(consts, data) = apply(consts, weights(consts), data)
 
     `same` has the number of the data that an output is, or None, for every output.
-    `effects` says whether f does anything else, such as printing.
+    `effects` says whether f does anything else, such as printing, and `has_vjp` whether
+    it has a `jax.custom_vjp` anywhere.
     """
 
     weights: Callable[[Sequence[Any]], list[Any]]
     apply: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], list[Any]]
     same: list[int | None]
     effects: bool
+    has_vjp: bool
 
 
 def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Exposed:
@@ -117,7 +119,8 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
 
     place = {v: i for i, v in enumerate(jaxpr.jaxpr.invars[num:])}
     same = [place.get(v) if is_variable(v) else None for v in jaxpr.jaxpr.outvars]
-    return Exposed(weights, apply, same, bool(jaxpr.effects))
+    has_vjp = holds(jaxpr.jaxpr.eqns, custom_vjp_call_p)
+    return Exposed(weights, apply, same, bool(jaxpr.effects), has_vjp)
 
 
 def _data_side(eqn: Any, of_data: set[Any]) -> int | None:

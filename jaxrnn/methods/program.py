@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.extend.core.primitives import custom_vjp_call_p
 
-from .jaxprs import depend, piece, trace
+from .jaxprs import depend, holds, piece, trace
 from .products import expose, product_p
 from .recurrence import NoGradient, Recurrence
 from .segments import bytes_of
@@ -47,7 +48,7 @@ class Functions(NamedTuple):
 
 
 class Program:
-    """The same segment with its products laid open and `recurrence` for the loop.
+    """The same functions with their products laid open, and a plan of the loop.
 
     Args:
         functions: of the cell.
@@ -56,7 +57,8 @@ class Program:
         save: the values of the taps even where they are small.
 
     Raises:
-        NoGradient: if the step has none in reverse mode, or the cell has effects.
+        NoGradient: if the step has none in reverse mode, or the cell has effects, or a
+            `jax.custom_vjp` outside of its step.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Program:
         inputs, self.inputs_tree = jax.tree.flatten(inputs)
         self.drive_tree: Any = None
         self.ys_tree: Any = None
-        self.functions = functions._replace(params=None)  # plans outlive their arrays
+        self.functions = functions._replace(params=None)  # a rule keeps the program
         self.size = len(first)
 
         self.project = expose(self._project, params, inputs)
@@ -85,6 +87,8 @@ class Program:
         ]
         if any(part.effects for part in (self.project, self.step, self.output)):
             raise NoGradient
+        if self.project.has_vjp or self.output.has_vjp:
+            raise NoGradient  # `jax.vmap` refuses its tangent, which `bptt` takes
         operands = self.operands(functions.params)
         first_weight, count = len(params), len(operands[2]) // 2
         self.of_params = [*map(jax.typeof, params)]
@@ -203,7 +207,7 @@ def _led(
         for eqn in closed.jaxpr.eqns
         if eqn.primitive is product_p and eqn.invars[0] not in of_carry
     ]
-    if not early:
+    if not early or holds(piece(closed, early, ()).equations, custom_vjp_call_p):
         return None, step
     before, after = piece(closed, early, ()), piece(closed, closed.jaxpr.outvars, early)
     kept = [v for v in driving if v in after.inputs]

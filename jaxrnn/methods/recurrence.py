@@ -5,9 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import unmapped_aval
 from jax.extend.core.primitives import add_p
-from jax.interpreters import ad
 
 from .apart import in_one_piece
 from .derivative import pull
@@ -76,7 +74,6 @@ class Recurrence:
         unroll: int,
         save_from: int,
     ) -> None:
-        self.step, self.transposes, self.save_from = step, transposes, save_from
         self.reverse, self.unroll = reverse, unroll
         nc, nk = len(consts), len(carry)
         closed = trace(
@@ -134,48 +131,53 @@ class Recurrence:
         return [v for v in made if v in after], needs | {*after}
 
     def run(
-        self, args: Sequence[Any], buffers: Mapping[int, Any], at: Any
-    ) -> tuple[list[Any], dict[int, Any]]:
-        """The final carry and the buffers, written at the steps `at`.
+        self,
+        args: Sequence[Any],
+        carries: Mapping[int, Any],
+        values: Sequence[Any],
+        at: Any,
+    ) -> tuple[list[Any], dict[int, Any], list[Any]]:
+        """The final carry, and the buffers, with a row for every step.
 
         Args:
             args: consts, carry, and the drive of every step.
-            buffers: for leaves of the new carry and, counted on, the values of the taps,
-                by number.
-            at: of every step.
+            carries: buffers for leaves of the new carry, by number.
+            values: a buffer for the values of each tap, or nothing.
+            at: the row of every step.
         """
         env = pairs(self.inputs, args)
         consts = {v: env[v] for v in self.consts}
         size = len(self.carry)
-        last = self.saving if max(buffers, default=0) >= size else self.pieces[-1]
+        last = self.saving if values else self.pieces[-1]
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
-            carry, buffers = state
+            carry, carries, values = state
             drive, at = timed
             now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
             for stage, part in zip(self.stages, self.pieces, strict=False):
                 xs = in_one_piece(part, [now[v] for v in part.inputs])
                 for tap, x in zip(stage, xs, strict=True):
                     now[tap.product] = product(x, now[tap.weight], tap.precision)
-            new = in_one_piece(last, [now[v] for v in last.inputs])
-            written = {i: store(buffer, new[i], at) for i, buffer in buffers.items()}
-            return (new[:size], written), None
+            made = in_one_piece(last, [now[v] for v in last.inputs])
+            new, made = made[:size], made[size:]
+            carries = {
+                i: store(buffer, new[i][None], at) for i, buffer in carries.items()
+            }
+            values = [
+                store(buffer, value[None], at)
+                for buffer, value in zip(values, made, strict=True)
+            ]
+            return (new, carries, values), None
 
         first, drive = [env[v] for v in self.carry], [env[v] for v in self.drive]
         results, _ = jax.lax.scan(
             advance,
-            (first, dict(buffers)),
+            (first, dict(carries), list(values)),
             (drive, at),
             reverse=self.reverse,
             unroll=self.unroll,
         )
         return results
-
-    def buffer(self, number: int, steps: int) -> jax.Array:
-        """For `run`."""
-        leaves = [*self.carry, *(tap.value for tap in self.taps)]
-        aval = unmapped_aval(steps, 0, leaves[number].aval)
-        return ad.instantiate_zeros(ad.Zero(aval))
 
     def known_from(
         self, args: Sequence[Any], carries: Sequence[Any], values: Sequence[Any]

@@ -48,6 +48,10 @@ class Scan:
         effects, such as jax.debug.print, and what    all as with `autodiff`
         has no gradient, such as jax.lax.while_loop   (there, gradients raise JAX's error)
 
+    A `jax.custom_vjp` in `project` or `output` makes it all as with `autodiff` too. In
+    forward mode all carries are kept as well, for the second pass, the tangent's: on long
+    sequences use `remat` there.
+
     Args:
         unroll: steps in one iteration of the inner loop; more compile longer and may run
             faster, on accelerators above all.

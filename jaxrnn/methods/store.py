@@ -1,4 +1,4 @@
-"""A row written into a buffer that a loop carries."""
+"""Rows written into a buffer that a loop carries."""
 
 from typing import Any
 
@@ -10,32 +10,33 @@ from jax.interpreters import batching, mlir
 store_p = Primitive("store")
 
 
-def store(buffer: jax.Array, row: jax.Array, at: jax.Array) -> jax.Array:
-    """The buffer with `row` at the index `at` of its first axis.
+def store(buffer: jax.Array, rows: jax.Array, at: jax.Array) -> jax.Array:
+    """The buffer with `rows` from the index `at` of its first axis on.
 
-    As `jax.lax.dynamic_update_index_in_dim`, which `jax.vmap` makes a scatter; this stays
-    a write in place.
+    As `jax.lax.dynamic_update_slice_in_dim`, which `jax.vmap` makes a scatter; this stays
+    a write in place. `at` is unsigned, so that no step asks whether it is negative.
     """
-    return store_p.bind(buffer, row, at, axis=0)
+    return store_p.bind(buffer, rows, at, axis=0)
 
 
-def _write(buffer: Any, row: Any, at: Any, *, axis: int) -> jax.Array:
-    return jax.lax.dynamic_update_index_in_dim(buffer, row, at, axis)
+def _write(buffer: Any, rows: Any, at: Any, *, axis: int) -> jax.Array:
+    return jax.lax.dynamic_update_slice_in_dim(buffer, rows, at, axis)
 
 
-def _shape(*avals: Any, axis: int) -> Any:
-    return jax.make_jaxpr(lambda *args: _write(*args, axis=axis))(*avals).out_avals[0]
+def _shape(buffer: Any, rows: Any, at: Any, *, axis: int) -> Any:
+    assert buffer.dtype == rows.dtype and buffer.ndim == rows.ndim, (buffer, rows)
+    return buffer
 
 
 def _batch(args: Any, axes: Any, *, axis: int) -> tuple[Any, int]:
     (*arrays, at), (*moves, none) = args, axes
     assert none is None, "all examples are at the same step"
     (size, *_) = [x.shape[i] for x, i in zip(arrays, moves, strict=True) if i is not None]
-    buffer, row = (
+    buffer, rows = (
         jnp.broadcast_to(x, (size, *x.shape)) if i is None else jnp.moveaxis(x, i, 0)
         for x, i in zip(arrays, moves, strict=True)
     )
-    return store_p.bind(buffer, row, at, axis=axis + 1), 0
+    return store_p.bind(buffer, rows, at, axis=axis + 1), 0
 
 
 store_p.def_impl(_write)

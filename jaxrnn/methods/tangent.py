@@ -1,6 +1,6 @@
 """The linear tangent of the recurrence; its transpose, back-propagation through time.
 
-In the letters of `primitive`, where epsilon_t is known before the loop:
+In the letters of `bptt`, where epsilon_t is known before the loop:
 
     dv_t     = dx_t W + epsilon_t
     dcarry_t = d piece/d carry dcarry_(t-1) + d piece/d drive ddrive_t + d piece/dv dv_t

@@ -1,0 +1,153 @@
+"""The gates of a run, and what they say about memory."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .cell import Cell
+from .keys import Keys
+from .methods import Scan
+from .run import Call, Run, evaluate
+from .stepping import carries_before, over_steps
+from .streams import zeroed
+
+
+def gate_activations(
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008 (a frozen value)
+) -> Any:
+    """The activations of all gates at every step of a run.
+
+    For every cell what its `gates` returns: of an LSTM {"i", "f", "g", "o"}, of a GRU
+    {"r", "z", "n"}, of a cell without gates {}.
+
+    Args:
+        cell, params, xs, carry, lengths, mask, resets, reverse, key, method: as in
+            `unroll`.
+
+    Returns:
+        A dict with leaves `(T, *batch, H)`, zeros at masked steps; for a combinator of
+        several cells a tuple, one entry a cell, put together as its carry is.
+
+    Raises:
+        As `unroll`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.LSTM(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> gates = jaxrnn.gate_activations(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(sorted(gates), gates["f"].shape)
+        ['f', 'g', 'i', 'o'] (7, 2, 5)
+    """
+    name, streams = "gate_activations", (lengths, mask, resets)
+    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    return evaluate(call, observe=_gates)[0]
+
+
+def _gates(
+    run: Run, cell: Cell, params: Any, first: Any, carries: Any, xs: Any
+) -> dict[str, jax.Array]:
+    gate = run.streams.backward if run.reverse else run.streams.forward
+    before = carries_before(first, carries, gate, run.initial, reverse=run.reverse)
+
+    def gates(carry: Any, x: Any, keys: Keys | None) -> dict[str, jax.Array]:
+        return cell.gates(params, carry, cell.project(params, x, keys))
+
+    seen = over_steps(gates, run.batch_ndim, before, xs, run.keys)
+    return zeroed(run.streams.valid, seen)
+
+
+def time_constants(forget: jax.Array, *, where: jax.Array | None = None) -> jax.Array:
+    """How long each unit remembers, by its forget gate.
+
+        tau = -1 / ln(mean f)        c_t = f c_(t-1) + ... fades as exp(-t / tau)
+
+    Of an LSTM f is the forget gate, of a GRU z. Tallec and Ollivier, "Can recurrent
+    neural networks warp time?", ICLR 2018, arXiv 1804.11188. What runs through the
+    recurrent kernel besides is not in it: `lag_profile` measures all of it.
+
+    Args:
+        forget: activations in [0, 1], `(T, *batch, H)`, as `gate_activations` gives them.
+        where: which steps count, `(T, *batch)` booleans; by default all.
+
+    Returns:
+        `(H,)`, in steps; inf for a gate that is 1 throughout, 0 for one that is 0.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> print(jnp.round(jaxrnn.time_constants(jnp.full((10, 1), 0.9)), 2))
+        [9.49]
+    """
+    mean = _mean(forget, where)
+    return jnp.where(mean < 1, -1 / jnp.log(jnp.minimum(mean, 1)), jnp.inf)
+
+
+class Saturation(NamedTuple):
+    """The fraction of the time at which a unit is at either end.
+
+    Attributes:
+        low, high: `(H,)`, in [0, 1].
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> print(jaxrnn.saturation(jnp.array([[0.02, 0.5]])).low)
+        [1. 0.]
+    """
+
+    low: jax.Array
+    high: jax.Array
+
+
+def saturation(
+    activation: jax.Array,
+    *,
+    low: float = 0.1,
+    high: float = 0.9,
+    where: jax.Array | None = None,
+) -> Saturation:
+    """How often each unit is saturated: below `low`, or above `high`.
+
+    A unit that is always at one end lets no gradient through to its own weights. For a
+    tanh, as for the states of an Elman cell, take low=-0.9. Karpathy, Johnson and
+    Fei-Fei, "Visualizing and understanding recurrent networks", 2015, arXiv 1506.02078.
+
+    Args:
+        activation: `(T, *batch, H)`, as `gate_activations` gives them.
+        low, high: the ends.
+        where: which steps count, `(T, *batch)` booleans; by default all.
+
+    Returns:
+        `Saturation(low, high)`, fractions `(H,)`.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> gate = jnp.array([[0.05, 0.95], [0.5, 0.99]])
+        >>> ends = jaxrnn.saturation(gate)
+        >>> print(ends.low, ends.high)
+        [0.5 0. ] [0. 1.]
+    """
+    dtype = activation.dtype
+    return Saturation(
+        low=_mean((activation < low).astype(dtype), where),
+        high=_mean((activation > high).astype(dtype), where),
+    )
+
+
+def _mean(values: jax.Array, where: jax.Array | None) -> jax.Array:
+    axes = tuple(range(values.ndim - 1))
+    count: Any = values.size // max(values.shape[-1], 1)
+    if where is not None:
+        values = jnp.where(where[..., None], values, 0)
+        count = jnp.sum(where)
+    return jnp.sum(values, axes) / jnp.maximum(count, 1)

@@ -1,0 +1,228 @@
+"""The Jacobians of the steps of a run, and their products."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import checks
+from .cell import Cell
+from .methods import Scan
+from .run import Call, evaluate, every_carry, repeat
+from .stepping import Steps, flat_step, over_steps, steps_of
+
+
+def step_jacobians(
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008 (a frozen value)
+) -> jax.Array:
+    """The Jacobian of every step, along the trajectory of a run.
+
+        J_t = d carry_t / d carry_(t-1)
+
+    The carry is one vector of n numbers: its floating leaves in the order of
+    `jax.tree.leaves`, each in C order. An LSTM has n = 2 H, first h, then c. A `Stack`
+    has the carries of all its layers, from below: unlike in `carry_gradients`, all of
+    them are one joint state, in which the layers are the blocks on and below the
+    diagonal. A step that is not valid has the identity, one that is reset zeros.
+
+    All Jacobians take T n^2 numbers for each example, and T n products of the size of a
+    step. For products by some vectors alone see `carry_tangents` and `carry_gradients`.
+
+    Args:
+        cell, params, xs, carry, lengths, mask, resets, key, method: as in `unroll`.
+
+    Returns:
+        `(T, *batch, n, n)`, in the carry's dtype: row i holds the gradient of the new
+        carry's number i.
+
+    Raises:
+        TypeError: for a cell that exists over whole sequences only, such as
+            `Bidirectional`, and for complex carries. Else as `unroll`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.LSTM(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> jacobians = jaxrnn.step_jacobians(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(jacobians.shape)
+        (7, 2, 10, 10)
+    """
+    streams = lengths, mask, resets
+    name = "step_jacobians"
+    call = Call(name, cell, params, xs, carry, *streams, False, key, method)
+    batch_ndim = len(checks.time_and_batch(name, cell, xs)) - 1
+    return _step_jacobians(cell, batch_ndim, steps_of(call))
+
+
+@functools.partial(jax.jit, static_argnames=("cell", "batch_ndim"))
+def _step_jacobians(cell: Cell, batch_ndim: int, steps: Steps) -> jax.Array:
+    def jacobian(carry: Any, x: Any, keys: Any) -> jax.Array:
+        vector, step = flat_step(cell, steps.params, carry, x, keys)
+        return jax.jacfwd(lambda vector: step(vector)[0])(vector)
+
+    jacobians = over_steps(jacobian, batch_ndim, steps.before, steps.xs, steps.keys)
+    if steps.fresh is not None:
+        jacobians = jnp.where(steps.fresh[..., None, None], 0, jacobians)
+    if steps.valid is not None:
+        identity = jnp.eye(jacobians.shape[-1], dtype=jacobians.dtype)
+        identity = jnp.broadcast_to(identity, jacobians.shape)
+        jacobians = jnp.where(steps.valid[..., None, None], jacobians, identity)
+    return jacobians
+
+
+def carry_tangents(
+    tangent: Any,
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008
+) -> Any:
+    """How a small change of the first carry travels, without any Jacobian being made.
+
+        tangent_t = J_t ... J_2 J_1 tangent        J_t = d carry_t / d carry_(t-1)
+
+    One pass in forward mode, at about the cost of another run. `carry_gradients` is the
+    same backwards, from the loss.
+
+    Args:
+        tangent: the change, of the structure and shapes of a carry, batch axes first;
+            what is given at leaves of integers is ignored.
+        cell, params, xs, carry, lengths, mask, resets, reverse, key, method: as in
+            `unroll`.
+
+    Returns:
+        The carry's pytree with leaves `(T, *batch, ...)`; of integers, of dtype float0.
+
+    Raises:
+        ValueError: if the tangent has other shapes than a carry. Else as `unroll`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> xs, start = jnp.ones((50, 3)), jnp.ones(5)
+        >>> tangents = jaxrnn.carry_tangents(start, cell, params, xs)
+        >>> print(tangents.shape, bool(jnp.linalg.norm(tangents[-1]) < 1e-3))
+        (50, 5) True
+    """
+    name, streams = "carry_tangents", (lengths, mask, resets)
+    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    leading = checks.time_and_batch(name, cell, xs)
+    checks.check_params(name, cell, params)
+    if carry is None:
+        carry = repeat(cell.initial_carry(params), leading[1:])
+    if not checks.alike(carry, tangent):
+        raise ValueError(
+            f"{name}: tangent has the shapes {checks.shapes(tangent)}, expected those of "
+            f"a carry of {cell}, {checks.shapes(carry)}"
+        )
+    widened = jax.eval_shape(lambda: evaluate(call)[0])
+    carry = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), carry, widened)
+
+    def of(leaf: jax.Array, change: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            return jnp.asarray(change, leaf.dtype)
+        return np.zeros(leaf.shape, jax.dtypes.float0)
+
+    def run(carry: Any) -> Any:
+        return evaluate(call._replace(carry=carry), observe=every_carry)[0]
+
+    return jax.jvp(run, (carry,), (jax.tree.map(of, carry, tangent),))[1]
+
+
+def spectral_radius(jacobians: jax.Array) -> jax.Array:
+    """The largest absolute value of an eigenvalue, of every matrix.
+
+        radius = max_i |lambda_i|
+
+    Eigenvalues are computed by LAPACK, on the CPU; for the norm sigma_max of a matrix
+    take `jnp.linalg.svd(jacobians, compute_uv=False)[..., 0]`.
+
+    Args:
+        jacobians: `(..., n, n)`, such as those of `step_jacobians`.
+
+    Returns:
+        `(...)`, in the real dtype of the matrices.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> turn = jnp.array([[0.0, -2.0], [2.0, 0.0]])
+        >>> print(jnp.round(jaxrnn.spectral_radius(turn), 3))
+        2.0
+    """
+    return jnp.max(jnp.abs(jnp.linalg.eigvals(jacobians)), axis=-1)
+
+
+def product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
+    """How products of Jacobians stretch: ln sigma_i(J_t ... J_(t-k+1)), mean over t.
+
+    Row k - 1 has the products of k steps, for k = 1..`lags`, averaged over the T - k + 1
+    of them that there are. The first column is the logarithm of the norm ||J_t ... J_s||.
+    Products are scaled as they grow, so that none over- or underflows; but a singular
+    value below the largest times the dtype's epsilon is rounding, and -inf is an exact
+    zero. For long products of all directions see `lyapunov_spectrum`.
+
+    Args:
+        jacobians: `(T, *batch, n, n)`.
+        lags: the longest product, 1..T.
+
+    Returns:
+        `(lags, *batch, n)`, natural logarithms, descending along the last axis.
+
+    Raises:
+        ValueError: if `lags` is not in 1..T.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> halving = jnp.tile(0.5 * jnp.eye(3), (10, 1, 1))
+        >>> logs = jaxrnn.product_singular_values(halving, lags=4)
+        >>> print(jnp.round(jnp.exp(logs[:, 0]), 4))
+        [0.5    0.25   0.125  0.0625]
+    """
+    T = len(jacobians)
+    if isinstance(lags, bool) or not isinstance(lags, int) or not 1 <= lags <= T:
+        raise ValueError(
+            f"product_singular_values: lags is {lags!r}, expected 1 to {T}, the number "
+            "of Jacobians"
+        )
+    return _product_singular_values(jacobians, lags)
+
+
+@functools.partial(jax.jit, static_argnames="lags")
+def _product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
+    T, *batch, n, _ = jacobians.shape
+    identity = jnp.broadcast_to(jnp.eye(n, dtype=jacobians.dtype), jacobians.shape)
+
+    def advance(state: Any, lag: jax.Array) -> tuple[Any, jax.Array]:
+        products, logs = state  # row t: of the steps that end before t
+        new = jacobians @ products
+        size = jnp.max(jnp.abs(new), axis=(-2, -1), keepdims=True)
+        scale = jnp.where((size > 0) & jnp.isfinite(size), size, 1)
+        new, logs = new / scale, logs + jnp.log(scale[..., 0])
+        values = jnp.log(jnp.linalg.svd(new, compute_uv=False)) + logs
+        exists = (jnp.arange(T) >= lag).reshape(T, *(1 for _ in batch), 1)
+        mean = jnp.sum(jnp.where(exists, values, 0), axis=0) / (T - lag)
+        # The products of one step more begin one step earlier.
+        return (jnp.roll(new, 1, axis=0), jnp.roll(logs, 1, axis=0)), mean
+
+    logs = jnp.zeros((T, *batch, 1), jacobians.dtype)
+    _, means = jax.lax.scan(advance, (identity, logs), jnp.arange(lags))
+    return means

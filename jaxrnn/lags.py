@@ -1,0 +1,265 @@
+"""Gradients of the losses of single steps, by the lag between loss and carry."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from . import checks
+from .cell import Cell
+from .gradients import norm, zero_perturbation
+from .methods import Scan
+from .run import Call, evaluate
+from .streams import check_streams, valid_steps
+
+StepLoss = Callable[[Any], jax.Array]
+
+
+def gradient_map(
+    step_loss: StepLoss,
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    steps: Any = None,
+    lengths: Any = None,
+    mask: Any = None,
+    resets: Any = None,
+    reverse: bool = False,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008 (a frozen value)
+) -> Any:
+    """How strongly the loss of each step depends on each carry: ||dL_t/dcarry_s||.
+
+        map[i, s] = ||d step_loss(ys)[t_i] / d carry_s||        zero for s > t_i
+
+    One run forwards, then one pass backwards for every t. Gradients and norms are those
+    of `gradient_norms`.
+
+    Args:
+        step_loss: the losses of all steps, `(T, *batch)`, of the outputs `ys`; entry t
+            must depend on `ys` at t and at the same example alone, as
+            `lambda ys: jnp.sum((ys - targets) ** 2, -1)` does.
+        cell, params, xs, carry, lengths, mask, resets, reverse, key, method: as in
+            `unroll`.
+        steps: which t, integers in 0..T-1, `(count,)` or, for each example its own,
+            `(count, *batch)`. By default all T.
+
+    Returns:
+        The carry's pytree with leaves `(count, T, *batch)`, in its real dtype.
+
+    Raises:
+        ValueError: if the losses are not `(T, *batch)`, for steps of another shape or
+            outside 0..T-1.
+        TypeError: if losses are not real and floating, steps no integers. Else as
+            `unroll`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.GRU(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> loss = lambda ys: jnp.sum(ys**2, -1)
+        >>> norms = jaxrnn.gradient_map(loss, cell, params, jnp.ones((8, 3)))
+        >>> print(norms.shape, bool(norms[2, 3] == 0))
+        (8, 8) True
+    """
+    name, streams = "gradient_map", (lengths, mask, resets)
+    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    return _map(step_loss, call, steps)
+
+
+def _map(step_loss: StepLoss, call: Call, steps: Any) -> Any:
+    name = call.name
+    if isinstance(step_loss, Cell) or not callable(step_loss):
+        raise TypeError(
+            f"{name}: step_loss is of type {type(step_loss).__name__}, expected a "
+            "function of the outputs: the losses come first, then the cell"
+        )
+    leading = checks.time_and_batch(name, call.cell, call.xs)
+    zeros = zero_perturbation(call)
+    T, *batch = leading
+
+    def losses(perturbation: Any) -> jax.Array:
+        _, ys = evaluate(call, perturbation=perturbation)
+        values = step_loss(ys)
+        if jnp.shape(values) != leading:
+            raise ValueError(
+                f"{name}: step_loss gave the shape {jnp.shape(values)}, expected "
+                f"{leading}, one loss for each step and example"
+            )
+        if not jnp.issubdtype(jnp.result_type(values), jnp.floating):
+            raise TypeError(
+                f"{name}: step_loss gave the dtype {jnp.result_type(values)}, expected "
+                "a real floating one"
+            )
+        return values
+
+    values, back = jax.vjp(losses, zeros)
+    steps = _checked_steps(name, steps, leading)
+
+    def of(step: jax.Array) -> Any:
+        now = jnp.arange(T).reshape(T, *(1 for _ in batch))
+        chosen = now == jnp.broadcast_to(step, leading)
+        (gradient,) = back(chosen.astype(values.dtype))
+        return jax.tree.map(lambda leaf: norm(leaf, len(leading)), gradient)
+
+    return jax.lax.map(of, steps)
+
+
+def _checked_steps(name: str, steps: Any, leading: tuple[int, ...]) -> jax.Array:
+    T, *batch = leading
+    steps = jnp.arange(T) if steps is None else jnp.asarray(steps)
+    if not jnp.issubdtype(steps.dtype, jnp.integer):
+        raise TypeError(f"{name}: steps has dtype {steps.dtype}, expected integers")
+    if steps.ndim == 0 or (steps.ndim != 1 and steps.shape[1:] != tuple(batch)):
+        raise ValueError(
+            f"{name}: steps has shape {steps.shape}, expected (count,) or "
+            f"{('count', *batch)}"
+        )
+    if not isinstance(steps, Tracer) and bool(jnp.any((steps < 0) | (steps >= T))):
+        raise ValueError(f"{name}: steps holds {steps}, expected numbers in 0..{T - 1}")
+    return steps
+
+
+class LagProfile(NamedTuple):
+    """The mean gradient norm at every lag.
+
+    Attributes:
+        norms: the carry's pytree with leaves `(max_lag + 1, *batch)`; entry k is the mean
+            of ||dL_t/dcarry_(t-k)|| over the steps t that were drawn.
+        counts: `(max_lag + 1, *batch)`, of how many t; 0, with a norm of 0, where an
+            example is too short for the lag.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> profile = jaxrnn.LagProfile(0.5 ** jnp.arange(4.0), jnp.full(4, 16))
+        >>> print(jaxrnn.memory_horizon(profile.norms, 0.5))
+        1.0
+    """
+
+    norms: Any
+    counts: jax.Array
+
+
+def lag_profile(
+    step_loss: StepLoss,
+    cell: Cell,
+    params: Any,
+    xs: Any,
+    carry: Any = None,
+    *,
+    sample_key: jax.Array,
+    samples: int = 16,
+    max_lag: int | None = None,
+    lengths: Any = None,
+    key: jax.Array | None = None,
+    method: Any = Scan(),  # noqa: B008
+) -> LagProfile:
+    """How a gradient fades on its way back: E ||dL_t/dcarry_(t-k)|| against k.
+
+    The mean over steps t drawn at random, for each example its own, of the gradient of
+    the loss of step t alone; a sum over all steps, as in `gradient_norms`, would hide at
+    each s what comes from far away behind what comes from near.
+
+    Args:
+        step_loss, cell, params, xs, carry, lengths, key, method: as in `gradient_map`.
+        sample_key: what t are drawn with, a `jax.random.key`.
+        samples: how many t, drawn with replacement from those that have all lags, or, of
+            an example shorter than that, from its last step.
+        max_lag: the longest lag, 0..T-1; by default T // 2.
+
+    Returns:
+        `LagProfile(norms, counts)`, in which the mean over a batch is left to you.
+
+    Raises:
+        ValueError: if `samples` or `max_lag` is out of range. Else as `gradient_map`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5, recurrent_init=jaxrnn.initializers.uniform)
+        >>> params = cell.init(jax.random.key(0))
+        >>> profile = jaxrnn.lag_profile(
+        ...     lambda ys: jnp.sum(ys**2, -1), cell, params, jnp.ones((60, 3)),
+        ...     sample_key=jax.random.key(1), max_lag=20,
+        ... )
+        >>> print(profile.norms.shape, bool(profile.norms[20] < 0.1 * profile.norms[0]))
+        (21,) True
+    """
+    name = "lag_profile"
+    leading = checks.time_and_batch(name, cell, xs)
+    T, *batch = leading
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"{name}: samples is {samples!r}, expected a positive int")
+    max_lag = T // 2 if max_lag is None else max_lag
+    if isinstance(max_lag, bool) or not isinstance(max_lag, int) or not 0 <= max_lag < T:
+        raise ValueError(f"{name}: max_lag is {max_lag!r}, expected 0 to {T - 1}")
+    lengths, _, _ = check_streams(name, lengths, None, None, leading)
+    call = Call(name, cell, params, xs, carry, lengths, None, None, False, key, method)
+    valid = valid_steps(lengths, None, T)
+    length = T if valid is None else jnp.sum(valid, axis=0)
+    last = jnp.broadcast_to(jnp.maximum(length - 1, 0), tuple(batch))
+    first = jnp.minimum(max_lag, last)
+    shape = samples, *batch
+    low, high = (jnp.broadcast_to(bound, shape) for bound in (first, last + 1))
+    steps = jax.random.randint(sample_key, shape, low, high)
+    norms = _map(step_loss, call, steps)
+
+    lags = jnp.arange(max_lag + 1).reshape(-1, *(1 for _ in shape))
+    before = steps[None] - lags  # (lag, sample, *batch)
+    there = (before >= 0) & jnp.broadcast_to(length > 0, before.shape)
+    index = jnp.moveaxis(jnp.maximum(before, 0), 0, 1)
+    counts = jnp.sum(there, axis=1)
+
+    def profile(leaf: jax.Array) -> jax.Array:
+        aligned = jnp.moveaxis(jnp.take_along_axis(leaf, index, axis=1), 1, 0)
+        total = jnp.sum(jnp.where(there, aligned, 0), axis=1)
+        return total / jnp.maximum(counts, 1)
+
+    return LagProfile(jax.tree.map(profile, norms), counts)
+
+
+def memory_horizon(norms: jax.Array, level: float = 1 / math.e) -> jax.Array:
+    """The lag at which a gradient has fallen to a fraction of what it is at first.
+
+        horizon = the least k with norms_k <= level norms_k0
+
+    with k0 the first lag at which it is not zero: 0, but 1 for the c of an LSTM, which
+    the output reads through h, held fixed. Between whole lags by a straight line in the
+    logarithm. A norm that first rises is followed until it has fallen.
+
+    Args:
+        norms: `(lags, ...)`, such as a leaf of `LagProfile.norms`.
+        level: the fraction, in (0, 1): 1/e by default, 0.01 for all but a hundredth.
+
+    Returns:
+        `(...)`, in steps; inf where the norm does not fall so far within the lags given,
+        0 where it is zero from the start.
+
+    Raises:
+        ValueError: if `level` is not in (0, 1).
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> norms = 0.5 ** jnp.arange(20.0)
+        >>> print(jaxrnn.memory_horizon(norms, 0.125))
+        3.0
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"memory_horizon: level is {level!r}, expected one in (0, 1)")
+    start = jnp.argmax(norms > 0, axis=0)[None]
+    top = jnp.take_along_axis(norms, start, axis=0)
+    lag = jnp.arange(len(norms)).reshape(-1, *(1 for _ in norms.shape[1:]))
+    below = (lag >= start) & (norms <= level * top)
+    found = jnp.any(below, axis=0)
+    k = jnp.argmax(below, axis=0)
+    pair = jnp.stack([jnp.maximum(k - 1, 0), k])
+    above, under = jnp.log(jnp.take_along_axis(norms, pair, axis=0))
+    aim = jnp.log(top[0]) + math.log(level)
+    # From above zero to an exact zero the line falls at once, at lag k - 1.
+    part = jnp.where(under > -jnp.inf, (above - aim) / (above - under), 0)
+    horizon = jnp.where(k > 0, k - 1 + part, 0)
+    return jnp.where(found, horizon, jnp.inf)

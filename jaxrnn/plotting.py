@@ -1,0 +1,310 @@
+"""Figures of gradients, Jacobians, exponents and gates; matplotlib is needed here alone.
+
+Every function draws into an `Axes` that is given, or into one of a new figure, and
+returns it, with title, labels and legend, so that anything may be added or changed. Lines
+differ in style and colour, so that a print in grey stays legible.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .lyapunov import LyapunovSpectrum
+
+STYLES = ("-", "--", "-.", ":")
+
+
+def gradient_norms(
+    norms: Mapping[str, Any], ax: Any = None, *, title: str | None = None
+) -> Any:
+    """Gradient norms against time, on a logarithmic axis, a line for each entry.
+
+    Args:
+        norms: by label, `(T,)` or `(T, *batch)`, of which the mean is drawn: a leaf of
+            `jaxrnn.gradient_norms` for each layer, or before and after training.
+        ax: an `Axes`; None makes one.
+        title: in place of the ordinary one.
+
+    Returns:
+        The `Axes`.
+
+    Raises:
+        ImportError: without matplotlib.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrnn import plotting
+        >>> ax = plotting.gradient_norms({"layer 1": 0.9 ** np.arange(50.0)[::-1]})
+        >>> print(ax.get_yscale())
+        log
+    """
+    ax = _axes(ax)
+    for index, (label, values) in enumerate(norms.items()):
+        values = np.asarray(values, float)
+        mean = values.reshape(len(values), -1).mean(1)
+        _line(ax, np.arange(len(mean)), mean, label, index)
+    ax.set_yscale("log")
+    ax.set_xlabel("time step t")
+    ax.set_ylabel(r"$\|\partial L / \partial\,\mathrm{carry}_t\|$")
+    ax.set_title(title or "Gradient of the loss in the carry, over time")
+    ax.legend()
+    return ax
+
+
+def lag_profile(
+    norms: Mapping[str, Any], ax: Any = None, *, title: str | None = None
+) -> Any:
+    """Gradient norms against the lag, on a logarithmic axis, relative to the first.
+
+    The dotted line is 1/e: where a profile crosses it is its `memory_horizon`.
+
+    Args:
+        norms: by label, `(lags,)` or `(lags, *batch)`, of which the mean is drawn: leaves
+            of `LagProfile.norms`.
+        ax, title: as in `gradient_norms`, as are result and error.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrnn import plotting
+        >>> ax = plotting.lag_profile({"LSTM": 0.9 ** np.arange(50.0)})
+        >>> print(ax.get_xlabel())
+        lag k, steps
+    """
+    ax = _axes(ax)
+    for index, (label, values) in enumerate(norms.items()):
+        values = np.asarray(values, float)
+        mean = values.reshape(len(values), -1).mean(1)
+        first = mean[np.argmax(mean > 0)]
+        shown = mean > 0  # zero has no place on a logarithmic axis
+        _line(ax, np.arange(len(mean))[shown], mean[shown] / first, label, index)
+    ax.axhline(1 / np.e, color="0.5", linestyle=":", linewidth=1)
+    ax.annotate(
+        "1/e",
+        (1, 1 / np.e),
+        xycoords=("axes fraction", "data"),
+        va="bottom",
+        ha="right",
+        color="0.4",
+    )
+    ax.set_yscale("log")
+    ax.set_xlabel("lag k, steps")
+    ax.set_ylabel(r"$\|\partial L_t / \partial\,\mathrm{carry}_{t-k}\|$, first = 1")
+    ax.set_title(title or "How the gradient of one step's loss fades with the lag")
+    ax.legend()
+    return ax
+
+
+def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any:
+    """The gradient of every step's loss in every carry, as a picture of (t, s).
+
+    Args:
+        norms: `(T, T)` or `(T, T, *batch)`, of which the mean is drawn: a leaf of
+            `jaxrnn.gradient_map` for all steps.
+        ax, title: as in `gradient_norms`, as are result and error.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrnn import plotting
+        >>> lags = np.arange(9)[:, None] - np.arange(9)
+        >>> ax = plotting.gradient_map(np.where(lags >= 0, 0.5 ** np.abs(lags), 0.0))
+        >>> print(ax.get_xlabel())
+        step s of the carry
+    """
+    from matplotlib.colors import LogNorm
+
+    ax = _axes(ax)
+    values = np.asarray(norms, float)
+    values = values.reshape(*values.shape[:2], -1).mean(-1)
+    positive = values[values > 0]
+    top = positive.max() if positive.size else 1.0
+    least = max(positive.min() if positive.size else 0.1, top * 1e-8)
+    image = ax.imshow(
+        np.ma.masked_less_equal(values, 0),
+        norm=LogNorm(least, top if top > least else 10 * least),
+        cmap="viridis",
+        origin="upper",
+        interpolation="nearest",
+        aspect="auto",
+    )
+    label = r"$\|\partial L_t / \partial\,\mathrm{carry}_s\|$"
+    ax.figure.colorbar(image, ax=ax, label=label, extend="min")
+    ax.set_xlabel("step s of the carry")
+    ax.set_ylabel("step t of the loss")
+    ax.set_title(title or "Which steps the loss of each step learns from")
+    return ax
+
+
+def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> Any:
+    """Bands of the singular values of products of Jacobians, against their length.
+
+    The line is the median; the bands hold half of the values, and all of them.
+
+    Args:
+        logs: `(lags, n)` or `(lags, *batch, n)` from `product_singular_values`; values of
+            -inf are left out.
+        ax, title: as in `gradient_norms`, as are result and error.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrnn import plotting
+        >>> lags = np.arange(1.0, 21)[:, None]
+        >>> ax = plotting.singular_values(-lags * np.linspace(0, 1, 5))
+        >>> print(ax.get_xlabel())
+        steps in the product
+    """
+    ax = _axes(ax)
+    logs = np.asarray(logs, float)
+    logs = logs.reshape(len(logs), -1) / np.log(10)
+    logs = np.where(np.isfinite(logs), logs, np.nan)
+    lags = np.arange(1, len(logs) + 1)
+    low, quarter, middle, most, high = np.nanquantile(logs, [0, 0.25, 0.5, 0.75, 1], 1)
+    ax.fill_between(lags, low, high, color="C0", alpha=0.2, label="all")
+    ax.fill_between(lags, quarter, most, color="C0", alpha=0.4, label="middle half")
+    ax.plot(lags, middle, color="C0", label="median")
+    ax.plot(lags, high, color="k", linestyle="--", linewidth=1, label="largest, the norm")
+    ax.axhline(0, color="0.5", linestyle=":", linewidth=1)
+    ax.set_xlabel("steps in the product")
+    ax.set_ylabel(r"$\log_{10}$ singular value of $J_t \cdots J_{t-k+1}$")
+    ax.set_title(title or "How products of Jacobians stretch and shrink")
+    ax.legend()
+    return ax
+
+
+def lyapunov_spectrum(
+    spectra: Mapping[str, LyapunovSpectrum],
+    ax: Any = None,
+    *,
+    title: str | None = None,
+) -> Any:
+    """Lyapunov exponents in descending order, with a band of two standard errors.
+
+    Args:
+        spectra: by label, of one example or of a batch, of which the mean is drawn;
+            exponents of -inf are left out.
+        ax, title: as in `gradient_norms`, as are result and error.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> from jaxrnn import plotting
+        >>> values = -jnp.arange(5.0)
+        >>> spectrum = jaxrnn.LyapunovSpectrum(values, 0.1 + 0 * values, values[None])
+        >>> ax = plotting.lyapunov_spectrum({"Elman": spectrum})
+        >>> print(ax.get_ylabel())
+        exponent, nats per step
+    """
+    ax = _axes(ax)
+    for index, (label, spectrum) in enumerate(spectra.items()):
+        exponents = np.asarray(spectrum.exponents, float)
+        count = exponents.shape[-1]
+        exponents = exponents.reshape(-1, count).mean(0)
+        error = np.asarray(spectrum.standard_error, float).reshape(-1, count)
+        error = np.sqrt((error**2).mean(0) / len(error))
+        there = np.isfinite(exponents)
+        place = np.arange(1, count + 1)[there] / count
+        middle, error = exponents[there], np.where(np.isfinite(error), error, 0)[there]
+        _line(ax, place, middle, label, index)
+        low, high = middle - 2 * error, middle + 2 * error
+        ax.fill_between(place, low, high, color=f"C{index}", alpha=0.2)
+    ax.axhline(0, color="0.5", linestyle=":", linewidth=1)
+    ax.set_xlabel("i / n, largest first")
+    ax.set_ylabel("exponent, nats per step")
+    ax.set_title(title or "Lyapunov spectrum: above 0 grows, below 0 fades")
+    ax.legend()
+    return ax
+
+
+def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None) -> Any:
+    """How the activations of a gate are spread, step by step.
+
+    Args:
+        activation: `(T, *batch, H)` in [0, 1] or [-1, 1]: an entry of
+            `gate_activations`.
+        ax, title: as in `gradient_norms`, as are result and error.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrnn import plotting
+        >>> ax = plotting.gate_histogram(np.linspace(0, 1, 60).reshape(6, 10))
+        >>> print(ax.get_ylabel())
+        activation
+    """
+    ax = _axes(ax)
+    values = np.asarray(activation, float)
+    values = values.reshape(len(values), -1)
+    edges = np.linspace(min(0.0, np.floor(values.min())), 1, 41)
+    counts = np.stack([np.histogram(row, edges)[0] for row in values], 1)
+    extent = (-0.5, len(values) - 0.5, edges[0], edges[-1])
+    image = ax.imshow(
+        counts / counts.sum(0),
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+        cmap="viridis",
+        interpolation="nearest",
+    )
+    ax.figure.colorbar(image, ax=ax, label="fraction of units and examples")
+    middle = np.median(values, axis=1)
+    ax.plot(np.arange(len(values)), middle, color="w", linewidth=1.5, label="median")
+    ax.set_xlabel("time step t")
+    ax.set_ylabel("activation")
+    ax.set_title(title or "Activations of a gate, over time")
+    ax.legend(facecolor="0.4", labelcolor="w")
+    return ax
+
+
+def eigenvalues(
+    kernels: Mapping[str, Any], ax: Any = None, *, title: str | None = None
+) -> Any:
+    """The eigenvalues of recurrent kernels, in the plane with the unit circle.
+
+    Args:
+        kernels: by label, `(n, n)`, such as an Elman cell's `recurrent_kernel` before
+            and after training.
+        ax, title: as in `gradient_norms`, as are result and error.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxrnn import plotting
+        >>> ax = plotting.eigenvalues({"turn": np.array([[0.0, -1.0], [1.0, 0.0]])})
+        >>> print(ax.get_aspect())
+        1.0
+    """
+    ax = _axes(ax)
+    turn = np.linspace(0, 2 * np.pi, 400)
+    ax.plot(np.cos(turn), np.sin(turn), color="0.5", linewidth=1, label="unit circle")
+    for index, (label, kernel) in enumerate(kernels.items()):
+        values = np.linalg.eigvals(np.asarray(kernel, float))
+        ax.scatter(
+            values.real,
+            values.imag,
+            24,
+            facecolors="none",
+            edgecolors=f"C{index}",
+            marker="os^D"[index % 4],
+            label=label,
+            zorder=2 + index,
+        )
+    ax.set_aspect("equal")
+    ax.set_xlabel("real part")
+    ax.set_ylabel("imaginary part")
+    ax.set_title(title or "Eigenvalues of the recurrent kernel")
+    ax.legend(loc="upper right")
+    return ax
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            "jaxrnn.plotting needs matplotlib: pip install matplotlib"
+        ) from error
+    return pyplot.subplots(layout="constrained")[1]
+
+
+def _line(ax: Any, x: Any, y: Any, label: str, index: int) -> None:
+    style = STYLES[index % len(STYLES)]
+    ax.plot(x, y, label=label, color=f"C{index}", linestyle=style)

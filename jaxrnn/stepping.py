@@ -1,0 +1,155 @@
+"""The single steps of a run, for what is measured step by step."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from . import checks
+from .cell import Cell
+from .keys import Keys, keys_in_time, prepare_key, typed_key
+from .run import Call, evaluate, every_carry, repeat
+from .streams import Gate, check_streams, streams_of, valid_steps, zeroed
+
+
+class Steps(NamedTuple):
+    """What a cell's step gets at every step of a run.
+
+    Attributes:
+        params: prepared.
+        first: the carry before the first step, `(*batch, ...)`.
+        before: the carry before every step, `(T, *batch, ...)`.
+        xs: zeros at the steps that are not valid.
+        keys: `Keys(sequence (*batch), step (T, *batch))` or None.
+        valid: `(T, *batch)`, or None where every step counts.
+        fresh: where a step does not start from the carry that came, or None.
+    """
+
+    params: Any
+    first: Any
+    before: Any
+    xs: Any
+    keys: Keys | None
+    valid: jax.Array | None
+    fresh: jax.Array | None
+
+
+def steps_of(call: Call) -> Steps:
+    """The steps of a call that runs forwards.
+
+    Raises:
+        TypeError: for a cell that exists over whole sequences only, or one whose carry
+            has complex leaves.
+    """
+    leading = T, *batch_shape = checks.time_and_batch(call.name, call.cell, call.xs)
+    streams = check_streams(call.name, call.lengths, call.mask, call.resets, leading)
+    call = call._replace(lengths=streams[0], mask=streams[1], resets=streams[2])
+    carries, _ = evaluate(call, observe=every_carry)
+    first = call.carry
+    if first is None:
+        first = repeat(call.cell.initial_carry(call.params), tuple(batch_shape))
+    first = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), first, carries)
+    for leaf in jax.tree.leaves(first):
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            raise TypeError(
+                f"{call.name}: the carry of {call.cell} has the dtype {leaf.dtype}, "
+                "expected real ones: keep real and imaginary parts in two leaves"
+            )
+    valid = valid_steps(call.lengths, call.mask, T)
+    resets = None if call.resets is None else jnp.asarray(call.resets)
+    gate = streams_of(valid, resets).forward
+    initial = call.cell.initial_carry(call.params)
+    key = typed_key(call.name, call.key)
+    keys = None
+    if key is not None:
+        keys = keys_in_time(key, jnp.arange(T), tuple(batch_shape))
+    params = call.cell.prepare(call.params, prepare_key(key))
+    _check_steps(call, params, first, len(batch_shape))
+    return Steps(
+        params=params,
+        first=first,
+        before=carries_before(first, carries, gate, initial, reverse=False),
+        xs=zeroed(valid, jax.tree.map(jnp.asarray, call.xs)),
+        keys=keys,
+        valid=valid,
+        fresh=None if gate is None or resets is None else gate.fresh,
+    )
+
+
+def _check_steps(call: Call, params: Any, carry: Any, batch_ndim: int) -> None:
+    def example(leaf: Any, axes: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(jnp.shape(leaf)[axes:], jnp.result_type(leaf))
+
+    carry = jax.tree.map(lambda leaf: example(leaf, batch_ndim), carry)
+    x = jax.tree.map(lambda leaf: example(leaf, 1 + batch_ndim), call.xs)
+    cell = call.cell
+    try:
+        jax.eval_shape(
+            lambda c, x: cell.step(params, c, cell.project(params, x)), carry, x
+        )
+    except TypeError as error:
+        raise TypeError(f"{call.name}: {error}") from error
+
+
+def carries_before(
+    first: Any, carries: Any, gate: Gate | None, initial: Any, *, reverse: bool
+) -> Any:
+    """The carry from which every step starts, of the first one and those after steps."""
+
+    def shifted(first: jax.Array, after: jax.Array, initial: Any) -> jax.Array:
+        rows = [after[1:], first[None]] if reverse else [first[None], after[:-1]]
+        before = jnp.concatenate(rows)[: len(after)]
+        if gate is None:
+            return before
+        fresh = gate.fresh.reshape(gate.fresh.shape + (1,) * jnp.ndim(initial))
+        return jnp.where(fresh, jnp.broadcast_to(initial, before.shape), before)
+
+    return jax.tree.map(shifted, first, carries, initial)
+
+
+def over_steps(
+    function: Callable, batch_ndim: int, before: Any, xs: Any, keys: Keys | None
+) -> Any:
+    """`function(carry, x, keys)` of one example at one step, over all at once."""
+    for _ in range(batch_ndim):
+        function = jax.vmap(function)
+    of_keys: Any = (None, 0)
+    axes = (0, 0, 0 if keys is None else Keys(*of_keys))
+    return jax.vmap(function, axes)(before, xs, keys)
+
+
+def flat(tree: Any) -> jax.Array:
+    """The floating leaves of one carry as one vector.
+
+    In the order of `jax.tree.leaves`, each in C order: an LSTM's h, then its c; a stack's
+    layers from below. Leaves of integers are left out.
+    """
+    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree) if _moves(leaf)]
+    return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
+
+
+def flat_step(
+    cell: Cell, params: Any, carry: Any, x: Any, keys: Keys | None
+) -> tuple[jax.Array, Callable[[jax.Array], tuple[jax.Array, Any]]]:
+    """A carry as a vector, and the step from there: the new vector and the new carry."""
+    leaves, tree = jax.tree.flatten(carry)
+    moving = [i for i, leaf in enumerate(leaves) if _moves(leaf)]
+    ends, end = [], 0
+    for i in moving:
+        ends.append(end := end + leaves[i].size)
+
+    def step(vector: jax.Array) -> tuple[jax.Array, Any]:
+        every = list(leaves)
+        parts = jnp.split(vector, ends[:-1]) if moving else []
+        for i, part in zip(moving, parts, strict=True):
+            every[i] = part.reshape(leaves[i].shape).astype(leaves[i].dtype)
+        start = jax.tree.unflatten(tree, every)
+        new = cell.step(params, start, cell.project(params, x, keys))
+        return flat(new), new
+
+    return flat(carry), step
+
+
+def _moves(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.floating)

@@ -1,0 +1,191 @@
+"""Lyapunov exponents against theory: closed forms, random matrices, mean-field theory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.scipy.special import digamma
+from zoo import inputs_of, params_of
+
+import jaxrnn
+from jaxrnn import LSTM, Cell, Elman, Stack, lyapunov_spectrum
+
+
+def linear(kernel):
+    """h_t = h_(t-1) U, its params and a start."""
+    cell = Elman(1, len(kernel), activation="identity")
+    return cell, params_of(cell) | {"recurrent_kernel": jnp.asarray(kernel)}
+
+
+def random_kernel(size, gain, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(size, size)) * gain / np.sqrt(size)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Products(Cell):
+    """h_t = x_t h_(t-1): every step brings a matrix of its own."""
+
+    size: int
+
+    @property
+    def input_shape(self) -> Any:
+        return (self.size, self.size)
+
+    def init(self, key):
+        return ()
+
+    def initial_carry(self, params):
+        return jnp.zeros(self.size)
+
+    def step(self, params, carry, drive):
+        return drive @ carry
+
+
+def test_of_a_linear_network_they_are_the_eigenvalues_of_the_kernel():
+    kernel = random_kernel(6, 1.0)
+    cell, params = linear(kernel)
+    actual = lyapunov_spectrum(cell, params, jnp.zeros((4000, 1)))
+    expected = np.sort(np.log(np.abs(np.linalg.eigvals(kernel))))[::-1]
+    # A pair of complex eigenvalues turns the directions: what is left of it falls as 1/T.
+    np.testing.assert_allclose(actual.exponents, expected, atol=2e-3)
+
+
+def test_of_an_orthogonal_kernel_all_are_zero():
+    kernel = np.linalg.qr(random_kernel(8, 1.0))[0]
+    cell, params = linear(kernel)
+    actual = lyapunov_spectrum(cell, params, jnp.zeros((200, 3, 1)), every=7)
+    np.testing.assert_allclose(actual.exponents, np.zeros((3, 8)), atol=1e-12)
+    np.testing.assert_allclose(actual.trace, np.zeros((29, 3, 8)), atol=1e-12)
+    assert float(jnp.max(actual.standard_error)) < 1e-12
+
+
+def test_of_random_matrices_they_are_newmans():
+    n, T = 12, 6000
+    xs = jax.random.normal(jax.random.key(0), (T, n, n)) / np.sqrt(n)
+    actual = lyapunov_spectrum(Products(n), (), xs)
+    place = jnp.arange(1, n + 1)
+    expected = 0.5 * (jnp.log(2 / n) + digamma((n - place + 1) / 2))
+    error = np.abs(actual.exponents - expected) / actual.standard_error
+    assert np.all(error < 8)  # Student's t with 9 degrees of freedom: 2 in 10^5
+    assert np.all(actual.standard_error < 0.05)
+    np.testing.assert_allclose(actual.trace[-1], actual.exponents, rtol=1e-10)
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_the_interval_between_decompositions_changes_nothing(every):
+    xs = jax.random.normal(jax.random.key(0), (300, 5, 5))
+    once = lyapunov_spectrum(Products(5), (), xs, warmup=0)
+    seldom = lyapunov_spectrum(Products(5), (), xs, warmup=0, every=every)
+    np.testing.assert_allclose(seldom.exponents, once.exponents, rtol=1e-9)
+
+
+def mean_field(gain):
+    """The largest exponent of h' = J tanh(h), J_ij ~ N(0, gain^2 / N), as N grows.
+
+    q = gain^2 E tanh(sqrt(q) z)^2      lambda = ln(gain^2 E sech(sqrt(q) z)^4) / 2
+    """
+    z = np.linspace(-12, 12, 2001)
+    weights = np.exp(-(z**2) / 2)
+    weights /= weights.sum()
+    q = gain**2
+    for _ in range(2000):
+        q = gain**2 * weights @ np.tanh(np.sqrt(q) * z) ** 2
+    return 0.5 * np.log(gain**2 * weights @ np.cosh(np.sqrt(q) * z) ** -4.0)
+
+
+@pytest.mark.parametrize("gain", [0.9, 1.5, 2.0, 3.0])
+def test_of_random_networks_the_largest_is_that_of_mean_field_theory(gain):
+    N = 500
+    cell = Elman(1, N)
+    kernel = jnp.asarray(random_kernel(N, gain))
+    params = params_of(cell) | {"recurrent_kernel": kernel, "bias": jnp.zeros(N)}
+    carry = jax.random.normal(jax.random.key(1), (N,))
+    actual = lyapunov_spectrum(cell, params, jnp.zeros((1500, 1)), carry, k=1)
+    # One network of N units is off by about 1 / sqrt(N), its run by the standard error.
+    tolerance = 0.5 / np.sqrt(N) + 3 * float(actual.standard_error[0])
+    expected = mean_field(gain)
+    if gain < 1:  # all dies out: what is left is the kernel's own radius, above gain
+        expected = np.log(jaxrnn.spectral_radius(kernel))
+        assert mean_field(gain) < expected < mean_field(gain) + 0.1
+    assert tolerance < 0.05
+    assert abs(float(actual.exponents[0]) - expected) < tolerance
+
+
+def test_the_gradient_grows_at_the_rate_of_the_largest():
+    N, T = 100, 1200
+    cell = Elman(1, N)
+    kernel = jnp.asarray(random_kernel(N, 2.0))
+    params = params_of(cell) | {"recurrent_kernel": kernel, "bias": jnp.zeros(N)}
+    carry = jax.random.normal(jax.random.key(1), (N,))
+    xs = jnp.zeros((T, 1))
+    largest = lyapunov_spectrum(cell, params, xs, carry, k=1)
+    norms = jaxrnn.gradient_norms(lambda ys: ys[-1, 0], cell, params, xs, carry)
+    slope = (jnp.log(norms[100]) - jnp.log(norms[-100])) / (T - 200)
+    assert abs(slope - largest.exponents[0]) < 3 * largest.standard_error[0] + 2e-3
+
+
+def test_a_direction_that_is_lost_has_minus_infinity_and_nothing_is_nan():
+    cell, params = linear(np.diag([0.5, 0.0, 2.0]))
+    actual = lyapunov_spectrum(cell, params, jnp.zeros((100, 1)))
+    np.testing.assert_allclose(
+        actual.exponents, [np.log(2), np.log(0.5), -np.inf], atol=1e-2
+    )
+    for leaf in (*actual, actual.dimension, actual.entropy_rate):
+        assert not jnp.any(jnp.isnan(leaf))
+
+
+def test_a_dead_cell_has_minus_infinity_throughout():
+    cell, params = linear(np.zeros((3, 3)))
+    actual = lyapunov_spectrum(cell, params, jnp.zeros((50, 1)))
+    np.testing.assert_array_equal(actual.exponents, [-np.inf] * 3)
+    assert float(actual.dimension) == 0
+    assert float(actual.entropy_rate) == 0
+
+
+def test_a_batch_is_its_examples_and_lengths_end_them():
+    cell = Stack((LSTM(3, 4), Elman(4, 2)))
+    params, xs = params_of(cell), inputs_of(cell, (40, 3))
+    lengths = jnp.array([40, 17, 25])
+    together = lyapunov_spectrum(cell, params, xs, lengths=lengths)
+    for b, length in enumerate(lengths):
+        alone = lyapunov_spectrum(cell, params, xs[:length, b])
+        np.testing.assert_allclose(together.exponents[b], alone.exponents, atol=1e-10)
+        np.testing.assert_allclose(
+            together.standard_error[b], alone.standard_error, atol=1e-10
+        )
+
+
+def test_without_steps_there_is_no_estimate():
+    cell, params = linear(np.eye(2))
+    actual = lyapunov_spectrum(
+        cell, params, jnp.zeros((5, 2, 1)), lengths=jnp.array([0, 5])
+    )
+    np.testing.assert_array_equal(actual.exponents[0], [0, 0])
+    np.testing.assert_array_equal(actual.standard_error[0], [np.inf, np.inf])
+
+
+def test_dimension_and_entropy_rate():
+    exponents = jnp.array([[0.5, 0.2, -1.0, -3.0], [-0.1, -0.2, -0.3, -4], [1, 1, 1, 1]])
+    spectrum = jaxrnn.LyapunovSpectrum(exponents, exponents, exponents[None])
+    np.testing.assert_allclose(spectrum.dimension, [2 + 0.7 / 1.0, 0, 4])
+    np.testing.assert_allclose(spectrum.entropy_rate, [0.7, 0, 4])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k is 0, expected 1 to 2"),
+        ({"k": 3}, "k is 3, expected 1 to 2"),
+        ({"every": 0}, "every is 0"),
+        ({"warmup": 1.0}, "warmup is 1.0"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    cell, params = linear(np.eye(2))
+    with pytest.raises(ValueError, match=f"lyapunov_spectrum: {message}"):
+        lyapunov_spectrum(cell, params, jnp.zeros((5, 1)), **options)
