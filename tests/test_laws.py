@@ -43,7 +43,12 @@ def over(names, rest=pytest.mark.slow):
     return pytest.mark.parametrize("cell", params)
 
 
-VARIANTS = {"wrapper", "residual", "bidirectional"}  # the last two inside others too
+VARIANTS = {
+    "wrapper",
+    "residual",
+    "bidirectional",
+    "clip",
+}  # the last two inside others too
 CORE = {"elman", "lstm", "gru_reset_before", "stack_mixed", "dropouts", "zoneout"}
 CORE |= {"dense_skip", "residual_bidirectional"}
 FEW = ["lstm", "zoneout", "residual_bidirectional"]  # where test_scan.py has the others
