@@ -91,7 +91,7 @@ def lag_profile(
     ax.set_xlabel("lag k, steps")
     ax.set_ylabel(r"$\|\partial L_t / \partial\,\mathrm{carry}_{t-k}\|$, first = 1")
     ax.set_title(title or "How the gradient of one step's loss fades with the lag")
-    ax.legend()
+    ax.legend(loc="lower left")
     return ax
 
 
