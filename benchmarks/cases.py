@@ -27,7 +27,7 @@ SHAPES = (
     (784, 100, 1, 128),
     (2000, 4, 32, 256),
 )
-QUICK_CELLS = ("lstm", "gru")
+QUICK_CELLS = ("lstm",)
 QUICK_SHAPES = ((64, 16, 128, 128),)
 
 Params = tuple[tuple[dict[str, Any], ...], ...]  # [layer][direction][name]
