@@ -138,7 +138,14 @@ def remedies(longest: int) -> dict[str, Remedy]:
     }
 
 
-QUICK = ["tanh-uniform", "orthogonal", "gru", "lstm-chrono"]
+QUICK = {
+    "remedies": ["tanh-uniform", "orthogonal", "gru", "lstm-chrono"],
+    "adding_length": 40,
+    "copy_length": 15,
+    "hidden_size": 64,
+    "steps": 1000,
+    "learning_rate": 5e-3,
+}
 
 
 @partial(jax.jit, static_argnames=("model", "method", "task", "optimizer", "batch"))
@@ -224,7 +231,7 @@ def study(name: str, remedy: Remedy, task: Task, args: Any, progress: Progress) 
 
 def shown(title: str, task: Task, results: dict[str, dict], steps: int) -> Table:
     table = Table(title=title, box=box.SIMPLE, title_justify="left", title_style="bold")
-    table.add_column("remedy")
+    table.add_column("remedy", no_wrap=True)
     for column in ("test loss", "of the guess", "steps to solve", "horizon at start"):
         table.add_column(column, justify="right")
     for name, result in results.items():
@@ -267,13 +274,16 @@ def arguments() -> argparse.Namespace:
     add("--every", type=positive, default=100, help="training steps between two tests")
     add("--learning-rate", type=float, default=1e-3, help="of Adam, for all")
     add("--seed", type=int, default=0, help="of parameters and sequences")
-    add("--quick", action="store_true", help="four remedies, short tasks: two minutes")
+    add("--quick", action="store_true", help="other defaults, that end in two minutes")
     add("--out", type=Path, default=out, help="folder for the numbers")
     args = parser.parse_args()
     if args.quick:
-        args.remedies = [name for name in args.remedies if name in QUICK] or QUICK
-        args.adding_length, args.copy_length = 40, 15
-        args.hidden_size, args.steps, args.learning_rate = 64, 1000, 5e-3
+        parser.set_defaults(**QUICK)
+        args = parser.parse_args()
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"argument --out: no folder {args.out}: {error.strerror}")
     if args.adding_length < 3:
         parser.error("argument --adding-length: expected 3 or more")
     return args
@@ -281,7 +291,6 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     args = arguments()
-    args.out.mkdir(parents=True, exist_ok=True)
     tasks = {"adding": adding(args.adding_length), "copy": copy(args.copy_length)}
     longest = {"adding": args.adding_length, "copy": args.copy_length + 2 * WORD}
     titles = {

@@ -158,7 +158,7 @@ def unit_forget(
             'called "f"'
         )
     block = (shape[-1] // len(gates),)
-    return jnp.concatenate([jnp.full(block, float(gate == "f")) for gate in gates])
+    return jnp.concatenate([(jnp.ones if g == "f" else jnp.zeros)(block) for g in gates])
 
 
 @jax.tree_util.register_static

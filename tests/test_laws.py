@@ -245,6 +245,20 @@ def test_the_carry_keeps_structure_shape_and_dtype(cell):
         chex.assert_trees_all_equal_shapes_and_dtypes(stepped, first)
 
 
+@every_cell
+def test_nothing_is_of_a_weak_type(cell):
+    """A weak type becomes a strong one in an update: the next step would compile anew."""
+    params, xs, _ = example(cell)
+
+    def made():
+        fresh = cell.init(jax.random.key(0))
+        carry = jaxrnn.batched_carry(cell, fresh, ())
+        return fresh, carry, unroll(cell, fresh, xs)
+
+    for leaf in jax.tree.leaves(jax.eval_shape(made)):
+        assert not leaf.weak_type
+
+
 # Gradients. The loop's Jacobians do not commute, so that a product in the wrong order
 # cannot pass.
 
