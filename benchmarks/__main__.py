@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from . import against_peers, compile_time, memory, user_cell
+from . import against_peers, compile_time, gradient_norms, memory, user_cell
 from .cases import GATES, QUICK_CELLS
 from .libraries import LIBRARIES, PEERS
 from .options import Options, ProgressLine
@@ -22,7 +22,8 @@ from .tables import environment
 from .workers import Turns, Workers
 
 QUESTIONS: dict[str, ModuleType] = {
-    module.QUESTION: module for module in (against_peers, compile_time, memory, user_cell)
+    module.QUESTION: module
+    for module in (against_peers, compile_time, gradient_norms, memory, user_cell)
 }
 
 

@@ -1,6 +1,7 @@
 """Recurrent networks in JAX: a cell is a value, `unroll` lifts it over a sequence."""
 
 from . import initializers as initializers
+from . import plotting as plotting
 from .cell import Cell as Cell
 from .cells import GRU as GRU
 from .cells import LSTM as LSTM

@@ -36,6 +36,9 @@ def step_jacobians(
     them are one joint state, in which the layers are the blocks on and below the
     diagonal. A step that is not valid has the identity, one that is reset zeros.
 
+    A gradient on its way back is multiplied by all of them: Pascanu, Mikolov and Bengio,
+    "On the difficulty of training recurrent neural networks", ICML 2013, arXiv 1211.5063.
+
     All Jacobians take T n^2 numbers for each example, and T n products of the size of a
     step. For products by some vectors alone see `carry_tangents` and `carry_gradients`.
 

@@ -163,7 +163,10 @@ def lag_profile(
 
     The mean over steps t drawn at random, for each example its own, of the gradient of
     the loss of step t alone; a sum over all steps, as in `gradient_norms`, would hide at
-    each s what comes from far away behind what comes from near.
+    each s what comes from far away behind what comes from near. Why it fades: Bengio,
+    Simard and Frasconi, "Learning long-term dependencies with gradient descent is
+    difficult", IEEE Transactions on Neural Networks 5, 1994; Pascanu, Mikolov and Bengio,
+    "On the difficulty of training recurrent neural networks", ICML 2013, arXiv 1211.5063.
 
     Args:
         step_loss, cell, params, xs, carry, lengths, key, method: as in `gradient_map`.

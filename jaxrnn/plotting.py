@@ -33,16 +33,14 @@ def gradient_norms(
         ImportError: without matplotlib.
 
     Example:
-        >>> import numpy as np
-        >>> from jaxrnn import plotting
-        >>> ax = plotting.gradient_norms({"layer 1": 0.9 ** np.arange(50.0)[::-1]})
+        >>> import numpy as np, jaxrnn
+        >>> ax = jaxrnn.plotting.gradient_norms({"layer 1": 0.9 ** np.arange(50.0)[::-1]})
         >>> print(ax.get_yscale())
         log
     """
     ax = _axes(ax)
     for index, (label, values) in enumerate(norms.items()):
-        values = np.asarray(values, float)
-        mean = values.reshape(len(values), -1).mean(1)
+        mean = _rows(values).mean(1)
         _line(ax, np.arange(len(mean)), mean, label, index)
     ax.set_yscale("log")
     ax.set_xlabel("time step t")
@@ -65,28 +63,20 @@ def lag_profile(
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
-        >>> import numpy as np
-        >>> from jaxrnn import plotting
-        >>> ax = plotting.lag_profile({"LSTM": 0.9 ** np.arange(50.0)})
+        >>> import numpy as np, jaxrnn
+        >>> ax = jaxrnn.plotting.lag_profile({"LSTM": 0.9 ** np.arange(50.0)})
         >>> print(ax.get_xlabel())
         lag k, steps
     """
     ax = _axes(ax)
     for index, (label, values) in enumerate(norms.items()):
-        values = np.asarray(values, float)
-        mean = values.reshape(len(values), -1).mean(1)
+        mean = _rows(values).mean(1)
         first = mean[np.argmax(mean > 0)]
         shown = mean > 0  # zero has no place on a logarithmic axis
         _line(ax, np.arange(len(mean))[shown], mean[shown] / first, label, index)
     ax.axhline(1 / np.e, color="0.5", linestyle=":", linewidth=1)
-    ax.annotate(
-        "1/e",
-        (1, 1 / np.e),
-        xycoords=("axes fraction", "data"),
-        va="bottom",
-        ha="right",
-        color="0.4",
-    )
+    place = {"xycoords": ("axes fraction", "data"), "va": "bottom", "ha": "right"}
+    ax.annotate("1/e", (1, 1 / np.e), **place, color="0.4")
     ax.set_yscale("log")
     ax.set_xlabel("lag k, steps")
     ax.set_ylabel(r"$\|\partial L_t / \partial\,\mathrm{carry}_{t-k}\|$, first = 1")
@@ -104,10 +94,10 @@ def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
-        >>> import numpy as np
-        >>> from jaxrnn import plotting
+        >>> import numpy as np, jaxrnn
         >>> lags = np.arange(9)[:, None] - np.arange(9)
-        >>> ax = plotting.gradient_map(np.where(lags >= 0, 0.5 ** np.abs(lags), 0.0))
+        >>> norms = np.where(lags >= 0, 0.5 ** np.abs(lags), 0.0)
+        >>> ax = jaxrnn.plotting.gradient_map(norms)
         >>> print(ax.get_xlabel())
         step s of the carry
     """
@@ -146,10 +136,9 @@ def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> A
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
-        >>> import numpy as np
-        >>> from jaxrnn import plotting
+        >>> import numpy as np, jaxrnn
         >>> lags = np.arange(1.0, 21)[:, None]
-        >>> ax = plotting.singular_values(-lags * np.linspace(0, 1, 5))
+        >>> ax = jaxrnn.plotting.singular_values(-lags * np.linspace(0, 1, 5))
         >>> print(ax.get_xlabel())
         steps in the product
     """
@@ -186,10 +175,9 @@ def lyapunov_spectrum(
 
     Example:
         >>> import jax.numpy as jnp, jaxrnn
-        >>> from jaxrnn import plotting
         >>> values = -jnp.arange(5.0)
         >>> spectrum = jaxrnn.LyapunovSpectrum(values, 0.1 + 0 * values, values[None])
-        >>> ax = plotting.lyapunov_spectrum({"Elman": spectrum})
+        >>> ax = jaxrnn.plotting.lyapunov_spectrum({"Elman": spectrum})
         >>> print(ax.get_ylabel())
         exponent, nats per step
     """
@@ -223,15 +211,13 @@ def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None)
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
-        >>> import numpy as np
-        >>> from jaxrnn import plotting
-        >>> ax = plotting.gate_histogram(np.linspace(0, 1, 60).reshape(6, 10))
+        >>> import numpy as np, jaxrnn
+        >>> ax = jaxrnn.plotting.gate_histogram(np.linspace(0, 1, 60).reshape(6, 10))
         >>> print(ax.get_ylabel())
         activation
     """
     ax = _axes(ax)
-    values = np.asarray(activation, float)
-    values = values.reshape(len(values), -1)
+    values = _rows(activation)
     edges = np.linspace(min(0.0, np.floor(values.min())), 1, 41)
     counts = np.stack([np.histogram(row, edges)[0] for row in values], 1)
     extent = (-0.5, len(values) - 0.5, edges[0], edges[-1])
@@ -264,9 +250,9 @@ def eigenvalues(
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
-        >>> import numpy as np
-        >>> from jaxrnn import plotting
-        >>> ax = plotting.eigenvalues({"turn": np.array([[0.0, -1.0], [1.0, 0.0]])})
+        >>> import numpy as np, jaxrnn
+        >>> turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+        >>> ax = jaxrnn.plotting.eigenvalues({"turn": turn})
         >>> print(ax.get_aspect())
         1.0
     """
@@ -275,16 +261,9 @@ def eigenvalues(
     ax.plot(np.cos(turn), np.sin(turn), color="0.5", linewidth=1, label="unit circle")
     for index, (label, kernel) in enumerate(kernels.items()):
         values = np.linalg.eigvals(np.asarray(kernel, float))
-        ax.scatter(
-            values.real,
-            values.imag,
-            24,
-            facecolors="none",
-            edgecolors=f"C{index}",
-            marker="os^D"[index % 4],
-            label=label,
-            zorder=2 + index,
-        )
+        look = {"facecolors": "none", "edgecolors": f"C{index}", "zorder": 2 + index}
+        marker = "os^D"[index % 4]
+        ax.scatter(values.real, values.imag, 24, marker=marker, label=label, **look)
     ax.set_aspect("equal")
     ax.set_xlabel("real part")
     ax.set_ylabel("imaginary part")
@@ -303,6 +282,12 @@ def _axes(ax: Any) -> Any:
             "jaxrnn.plotting needs matplotlib: pip install matplotlib"
         ) from error
     return pyplot.subplots(layout="constrained")[1]
+
+
+def _rows(values: Any) -> np.ndarray:
+    """All axes but the first as one."""
+    values = np.asarray(values, float)
+    return values.reshape(len(values), -1)
 
 
 def _line(ax: Any, x: Any, y: Any, label: str, index: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from . import plotting
 from .cell import Cell
 from .checks import time_and_batch
 from .gates import gate_activations, saturation, time_constants
@@ -39,8 +40,17 @@ class Fading:
 
     @property
     def verdict(self) -> str:
-        """Vanishing, exploding, or stable if all lags change it less than 10-fold."""
-        change = self.rate * max(len(self.norms) - 1, 1)
+        """Vanishing, exploding, or stable if all lags change it less than 10-fold.
+
+        Zero, or not finite, where the gradient is.
+        """
+        if not np.isfinite(self.norms).all():
+            return "not finite"
+        if not self.first:
+            return "zero"
+        if not self.norms[-1]:
+            return "vanishing"  # whatever it was on the way
+        change = self.rate * (len(self.norms) - 1)
         if abs(change) < math.log(STABLE):
             return "stable"
         return "vanishing" if change < 0 else "exploding"
@@ -119,8 +129,6 @@ class GradientReport:
 
     def plot(self, ax: Any = None) -> Any:
         """Every leaf's norms against the lag: `plotting.lag_profile`."""
-        from . import plotting
-
         return plotting.lag_profile(
             {name: leaf.norms for name, leaf in self.fading.items()}, ax
         )
@@ -220,8 +228,8 @@ def _fading(norms: np.ndarray, counts: np.ndarray) -> Fading:
     rate = 0.0
     if len(lags) > 1:
         rate = float(np.polyfit(lags, np.log(mean[there]), 1)[0])
-    elif len(lags) == 1 and lags[0] + 1 < len(mean):
-        rate = -math.inf  # all that follows is zero
+    elif not mean[-1]:
+        rate = -math.inf  # all but one are zero, or all
     horizon, hundredth = (float(memory_horizon(mean, x)) for x in (1 / math.e, 0.01))
     first = float(mean[lags[0]]) if len(lags) else 0.0
     return Fading(mean, first, rate, horizon, hundredth)

@@ -13,10 +13,25 @@ import pytest
 from peer import peer
 
 from benchmarks import __main__ as command
-from benchmarks import against_peers, cases, compile_time, memory, user_cell
+from benchmarks import (
+    against_peers,
+    cases,
+    compile_time,
+    gradient_norms,
+    memory,
+    user_cell,
+)
 from benchmarks.cases import Case
 from benchmarks.equality import assert_equal, assert_workers_agree
-from benchmarks.libraries import CONTROL, FLOOR, LIBRARIES, OURS, PEERS
+from benchmarks.libraries import (
+    CONTROL,
+    FLOOR,
+    GRADIENT,
+    LIBRARIES,
+    NORMS,
+    OURS,
+    PEERS,
+)
 from benchmarks.ratios import geometric_mean, ratios, spread
 from benchmarks.record import Record
 from benchmarks.tables import digits
@@ -164,6 +179,15 @@ def test_tables_of_made_up_numbers():
     ]
     assert "| LSTM: forward | 2 | 2.00 (2.00) | - | - |" in text
 
+    rows = [
+        dataclasses.asdict(Case("gru", T, 2, 3, 4)) | {"library": name, "seconds": [time]}
+        for T, factor in ((10, 4), (20, 1))
+        for name, time in ((GRADIENT, 0.002), (NORMS, 0.002 * factor))
+    ]
+    text = gradient_norms.report(rows)
+    assert "10, 2, 3, 4 | 2.00 (2.00) | 8.00 (8.00) | 4.00 (4.00) |" in text
+    assert "geometric mean |  |  | 2.00 (2.00) |" in text
+
 
 def test_record(tmp_path, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
@@ -203,6 +227,7 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(against_peers, "QUICK_SHAPES", shapes)
     monkeypatch.setattr(user_cell, "QUICK_SHAPES", shapes)
     monkeypatch.setattr(user_cell, "QUICK_DEEP", Case("lstm", **TINY, **DEEP))
+    monkeypatch.setattr(gradient_norms, "QUICK_SHAPES", shapes)
     monkeypatch.setattr(memory, "SHAPES", shapes)
     monkeypatch.setattr(memory, "QUICK_STEPS", (5, 10))
     monkeypatch.setattr(compile_time, "QUICK_DEPTHS", (1,))
@@ -223,6 +248,8 @@ def test_every_question(tmp_path, monkeypatch, capsys):
         assert row["temporary_bytes"] > 0
     compared = {row["library"] for row in questions["against_peers"]}
     assert compared == {OURS, CONTROL, FLOOR, "flax_linen"}
+    for row in questions["gradient_norms"]:
+        assert min(row["seconds"]) > 0 and row["library"] in LIBRARIES
     compared = {row["library"] for row in questions["user_cell"] if row["ragged"]}
     assert compared == {OURS, CONTROL, "flax_linen"}
     for row in questions["compile_time"]:

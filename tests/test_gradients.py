@@ -16,10 +16,12 @@ from jaxrnn import (
     Cell,
     Dense,
     Elman,
+    Embedding,
     Scan,
     Stack,
     carry_gradients,
     gradient_norms,
+    input_gradients,
     trajectory,
     unroll,
 )
@@ -89,6 +91,31 @@ def test_lstm_joint_state_and_the_textbook_delta_c():
         )
         dh = sum(block @ z for block, z in zip(U, dz, strict=True))
         dc = delta_c * f
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_input_gradients_are_products_of_jacobians_and_the_kernel(reverse):
+    """dL/dx_t = W (1 - h_t^2) dL/dh_t, zero where nothing was read."""
+    cell = Elman(3, 5)
+    params, xs = params_of(cell), inputs_of(cell, (T, 2))
+    options = {"lengths": jnp.array([T, 5]), "reverse": reverse}
+
+    def total(ys):
+        return jnp.sum(ys**2 @ jnp.arange(1.0, 6))
+
+    hs = np.asarray(trajectory(cell, params, xs, **options))
+    dh = np.asarray(carry_gradients(total, cell, params, xs, **options))
+    expected = ((1 - hs**2) * dh) @ np.asarray(params["kernel"]).T
+    expected[5:, 1] = 0
+    actual = input_gradients(total, cell, params, xs, **options)
+    np.testing.assert_allclose(actual, expected, rtol=1e-11)
+    assert np.abs(expected[:5]).min() > 0
+
+
+def test_input_gradients_of_integers_are_refused():
+    cell = Stack((Embedding(7, 3), Elman(3, 4)))
+    with pytest.raises(TypeError, match="input_gradients: xs has the dtype int"):
+        input_gradients(jnp.sum, cell, params_of(cell), jnp.zeros(5, int))
 
 
 def test_a_loss_at_every_step_adds_up():

@@ -248,7 +248,7 @@ def test_the_carry_keeps_structure_shape_and_dtype(cell):
 @every_cell
 def test_nothing_is_of_a_weak_type(cell):
     """A weak type becomes a strong one in an update: the next step would compile anew."""
-    params, xs, _ = example(cell)
+    _, xs, _ = example(cell)
 
     def made():
         fresh = cell.init(jax.random.key(0))

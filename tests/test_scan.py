@@ -113,6 +113,15 @@ class HalfInputGradient(Elman):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True)
+class HalfOutputGradient(Elman):
+    """The same after the loop."""
+
+    def output(self, params, carry, drive):
+        return _halved(carry) * 3
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
 class Walk(Elman):
     """A key in the carry: of a walk that draws as it goes, and shows all of its carry."""
 
@@ -394,6 +403,24 @@ def test_transformations_are_those_of_plain_autodiff(cell, method, transformatio
     args = example(cell)
     expected = jax.jit(transformation(loss(cell, PLAIN)))(*args)
     assert_close(jax.jit(transformation(loss(cell, method)))(*args), expected, 1e-11)
+
+
+@pytest.mark.parametrize(
+    "cell", [HalfInputGradient(3, 4), HalfOutputGradient(3, 4)], ids=["input", "output"]
+)
+def test_a_custom_vjp_outside_of_the_step_may_be_batched(cell):
+    params, xs, carry = example(cell)
+    factor = {HalfInputGradient: 1 / 2, HalfOutputGradient: 3 / 2}[type(cell)]
+
+    def found(cell, method):
+        single = lambda xs: unroll(cell, params, xs, carry, method=method)[1]  # noqa: E731
+        return jax.jit(
+            jax.grad(lambda xs: weighted(jax.vmap(single)(jnp.stack([xs, 2 * xs]))))
+        )(xs)
+
+    expected = factor * found(Elman(3, 4), PLAIN)
+    assert_close(found(cell, Scan()), expected)
+    assert_close(found(cell, PLAIN), expected)
 
 
 @pytest.mark.parametrize(

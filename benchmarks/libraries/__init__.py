@@ -36,7 +36,9 @@ class Library:
 
 
 EVERY_CELL = ("elman", "lstm", "gru", "gru_before")
+PLAIN = ("elman", "lstm", "gru")
 OURS, CONTROL, FLOOR = "jaxrnn", "jaxrnn_again", "products"
+GRADIENT, NORMS = "gradient", "gradient_norms"
 LIBRARIES = {
     OURS: Library("jaxrnn", "jaxrnn", EVERY_CELL, "jaxrnn"),
     CONTROL: Library("jaxrnn again", "jaxrnn", EVERY_CELL, "jaxrnn"),
@@ -62,5 +64,7 @@ LIBRARIES = {
         "user_cell",
         options={"project": False},
     ),
+    GRADIENT: Library("one gradient", "jaxrnn", PLAIN, "norms", options={"norms": False}),
+    NORMS: Library("gradient_norms", "jaxrnn", PLAIN, "norms", options={"norms": True}),
 }
 PEERS = ("flax_linen", "flax_nnx", "haiku", "equinox", "keras", "torch")

@@ -1,0 +1,136 @@
+"""The figures: what is drawn is what was given."""
+
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import pytest
+
+import jaxrnn
+from jaxrnn import plotting
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+SPECTRUM = jaxrnn.LyapunovSpectrum(
+    jnp.array([[0.1, -1.0, -jnp.inf], [0.3, -2.0, -jnp.inf]]),
+    jnp.array([[0.03, 0.0, jnp.nan], [0.04, 0.0, jnp.nan]]),
+    jnp.zeros((4, 2, 3)),
+)
+NORMS = np.array([[0.0, 0.0], [4.0, 2.0], [1.0, 0.5]])  # (3, batch of 2)
+MAP = np.tril(np.array([[1.0, 0, 0], [0.1, 2, 0], [0.01, 0.5, 3]]))
+GATE = np.array([[0.0, 0.5, 0.99], [0.2, 0.2, 0.9]])[:, None]  # (2, 1, 3)
+DRAWN = {
+    "gradient_norms": (plotting.gradient_norms, {"layer 1": NORMS, "layer 2": NORMS}),
+    "lag_profile": (plotting.lag_profile, {"h": NORMS, "c": NORMS}),
+    "gradient_map": (plotting.gradient_map, MAP),
+    "singular_values": (plotting.singular_values, np.log([[1.0, 0.1], [1.0, 0.01]])),
+    "lyapunov_spectrum": (plotting.lyapunov_spectrum, {"Elman": SPECTRUM}),
+    "gate_histogram": (plotting.gate_histogram, GATE),
+    "eigenvalues": (plotting.eigenvalues, {"turn": np.array([[0.0, -2.0], [2.0, 0.0]])}),
+}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def lines(ax):
+    """By label, what is drawn of it."""
+    return {line.get_label(): line.get_xydata() for line in ax.get_lines()}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_is_drawn_into_the_axes_given_and_says_what_it_shows(name):
+    draw, values = DRAWN[name]
+    _, given = plt.subplots()
+    ax = draw(values, given)
+    assert ax is given and draw(values) is not given
+    assert ax.get_title() and ax.get_xlabel() and ax.get_ylabel()
+    assert draw(values, title="mine").get_title() == "mine"
+    handles, labels = ax.get_legend_handles_labels()
+    assert (ax.get_legend() is not None) == bool(labels) == bool(handles)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()] if labels else []
+    if isinstance(values, dict):
+        assert set(values) <= set(labels)
+    ax.figure.canvas.draw()  # warnings are errors
+
+
+def test_norms_are_means_over_the_batch():
+    ax = plotting.gradient_norms({"a": NORMS, "b": 2 * NORMS})
+    drawn = lines(ax)
+    np.testing.assert_allclose(drawn["a"], [[0, 0], [1, 3], [2, 0.75]])
+    np.testing.assert_allclose(drawn["b"], [[0, 0], [1, 6], [2, 1.5]])
+    assert ax.get_yscale() == "log"
+    styles = {line.get_linestyle() for line in ax.get_lines()}
+    assert len(styles) == 2  # legible in grey
+
+
+def test_a_profile_is_relative_to_the_first_lag_that_is_not_zero():
+    ax = plotting.lag_profile({"c": NORMS})
+    np.testing.assert_allclose(lines(ax)["c"], [[1, 1], [2, 0.25]])
+    levels = [line.get_ydata()[0] for line in ax.get_lines()]
+    assert 1 / np.e in levels
+
+
+def test_a_profile_of_zeros_is_an_empty_line():
+    assert len(lines(plotting.lag_profile({"dead": np.zeros(4)}))["dead"]) == 0
+
+
+def test_a_map_has_a_row_for_every_loss_and_no_colour_for_zero():
+    ax = plotting.gradient_map(np.stack([MAP, 3 * MAP], -1))
+    (image,) = ax.get_images()
+    shown = image.get_array()
+    np.testing.assert_allclose(shown.filled(0), 2 * MAP)
+    np.testing.assert_array_equal(shown.mask, MAP == 0)
+    assert image.norm.vmin == pytest.approx(0.02) and image.norm.vmax == 6
+
+
+def test_bands_are_quantiles_in_powers_of_ten():
+    logs = np.log(10.0) * np.array([[-4, -3, -2, -1, 0], [-8, -6, -4, -2, -np.inf]])
+    ax = plotting.singular_values(logs)
+    drawn = lines(ax)
+    np.testing.assert_allclose(drawn["median"], [[1, -2], [2, -5]])
+    np.testing.assert_allclose(drawn["largest, the norm"], [[1, 0], [2, -2]])
+    whole, half = (band.get_paths()[0].vertices for band in ax.collections)
+    assert {(1, -4), (1, 0), (2, -8), (2, -2)} <= set(map(tuple, whole.round(9)))
+    assert {(1, -3), (1, -1)} <= set(map(tuple, half.round(9)))
+
+
+def test_exponents_are_means_with_two_standard_errors_and_none_of_minus_infinity():
+    ax = plotting.lyapunov_spectrum({"Elman": SPECTRUM})
+    np.testing.assert_allclose(lines(ax)["Elman"], [[1 / 3, 0.2], [2 / 3, -1.5]])
+    (band,) = (one.get_paths()[0].vertices for one in ax.collections)
+    error = 0.05 / 2  # root of the sum of squares over the number of examples
+    low, high = 0.2 - 2 * error, 0.2 + 2 * error
+    found = band[np.isclose(band[:, 0], 1 / 3), 1]
+    np.testing.assert_allclose([found.min(), found.max()], [low, high], rtol=1e-6)
+
+
+def test_a_histogram_has_a_column_for_each_step():
+    ax = plotting.gate_histogram(GATE)
+    (image,) = ax.get_images()
+    shown = image.get_array()
+    assert shown.shape == (40, 2)
+    np.testing.assert_allclose(shown.sum(0), 1)
+    np.testing.assert_allclose(shown[[0, 20, 39], 0], 1 / 3)
+    np.testing.assert_allclose(lines(ax)["median"], [[0, 0.5], [1, 0.2]])
+    assert plotting.gate_histogram(2 * GATE - 1).get_ylim() == (-1, 1)
+
+
+def test_eigenvalues_are_points_of_the_plane():
+    ax = plotting.eigenvalues({"turn": np.array([[0.0, -2.0], [2.0, 0.0]])})
+    (points,) = ax.collections
+    assert {tuple(p) for p in points.get_offsets().round(9)} == {(0, 2), (0, -2)}
+    circle = lines(ax)["unit circle"]
+    np.testing.assert_allclose(np.hypot(*circle.T), 1)
+
+
+def test_a_report_draws_its_profiles():
+    fading = jaxrnn.report.Fading(np.array([2.0, 1.0]), 2.0, -0.7, 1.4, 6.6)
+    report = jaxrnn.GradientReport(jaxrnn.Elman(2, 3), {"h": fading}, {})
+    _, given = plt.subplots()
+    ax = report.plot(given)
+    assert ax is given
+    np.testing.assert_allclose(lines(ax)["h"], [[0, 1], [1, 0.5]])
