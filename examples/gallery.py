@@ -85,6 +85,7 @@ def figures(args: Any) -> dict[str, Any]:
     ax = plotting.gradient_map(
         reach[1].c, title="Which characters' states a loss learns from: layer 1, c"
     )
+    ax.figure.set_size_inches(7.5, 6.4)
     letters = [alphabet[i] for i in some]
     letters = [a if a in string.printable[:94] else "\N{MIDDLE DOT}" for a in letters]
     ax.set_xticks(range(49), letters[:-1], fontsize=6, family="monospace")

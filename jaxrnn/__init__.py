@@ -18,6 +18,16 @@ from .combinators import Residual as Residual
 from .combinators import Stack as Stack
 from .combinators import Wrapper as Wrapper
 from .combinators import concatenate as concatenate
+from .decoding import FreeRunning as FreeRunning
+from .decoding import Generated as Generated
+from .decoding import Greedy as Greedy
+from .decoding import Nucleus as Nucleus
+from .decoding import ScheduledSampling as ScheduledSampling
+from .decoding import TeacherForcing as TeacherForcing
+from .decoding import Temperature as Temperature
+from .decoding import TopK as TopK
+from .decoding import decode as decode
+from .decoding import generate as generate
 from .gates import Saturation as Saturation
 from .gates import gate_activations as gate_activations
 from .gates import saturation as saturation

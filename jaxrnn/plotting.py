@@ -101,9 +101,9 @@ def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any
         >>> print(ax.get_xlabel())
         step s of the carry
     """
+    ax = _axes(ax)
     from matplotlib.colors import LogNorm
 
-    ax = _axes(ax)
     values = np.asarray(norms, float)
     values = values.reshape(*values.shape[:2], -1).mean(-1)
     positive = values[values > 0]
@@ -128,11 +128,12 @@ def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any
 def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> Any:
     """Bands of the singular values of products of Jacobians, against their length.
 
-    The line is the median; the bands hold half of the values, and all of them.
+    The line is the median; the bands hold half of the values, and all of them. What lies
+    further below the largest than the dtype can tell is rounding and not drawn.
 
     Args:
-        logs: `(lags, n)` or `(lags, *batch, n)` from `product_singular_values`; values of
-            -inf are left out.
+        logs: `(lags, n)` or `(lags, *batch, n)` from `product_singular_values`, in its
+            dtype.
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
@@ -143,15 +144,20 @@ def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> A
         steps in the product
     """
     ax = _axes(ax)
-    logs = np.asarray(logs, float)
-    logs = logs.reshape(len(logs), -1) / np.log(10)
-    logs = np.where(np.isfinite(logs), logs, np.nan)
+    dtype = np.asarray(logs).dtype
+    logs = _rows(logs) / np.log(10)
+    high = logs.max(1)
+    floor = high + np.log10(np.finfo(dtype).eps)
     lags = np.arange(1, len(logs) + 1)
-    low, quarter, middle, most, high = np.nanquantile(logs, [0, 0.25, 0.5, 0.75, 1], 1)
+    bounds = np.quantile(np.maximum(logs, floor[:, None]), [0, 0.25, 0.5, 0.75], axis=1)
+    low, quarter, middle, most = bounds
     ax.fill_between(lags, low, high, color="C0", alpha=0.2, label="all")
     ax.fill_between(lags, quarter, most, color="C0", alpha=0.4, label="middle half")
     ax.plot(lags, middle, color="C0", label="median")
     ax.plot(lags, high, color="k", linestyle="--", linewidth=1, label="largest, the norm")
+    if np.any(logs < floor[:, None]):
+        below = f"below: rounding in {dtype.name}"
+        ax.plot(lags, floor, color="0.4", linestyle="-.", linewidth=1, label=below)
     ax.axhline(0, color="0.5", linestyle=":", linewidth=1)
     ax.set_xlabel("steps in the product")
     ax.set_ylabel(r"$\log_{10}$ singular value of $J_t \cdots J_{t-k+1}$")
@@ -217,6 +223,8 @@ def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None)
         activation
     """
     ax = _axes(ax)
+    from matplotlib.colors import PowerNorm
+
     values = _rows(activation)
     edges = np.linspace(min(0.0, np.floor(values.min())), 1, 41)
     counts = np.stack([np.histogram(row, edges)[0] for row in values], 1)
@@ -226,6 +234,7 @@ def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None)
         origin="lower",
         aspect="auto",
         extent=extent,
+        norm=PowerNorm(0.5),  # what few units do is seen too
         cmap="viridis",
         interpolation="nearest",
     )

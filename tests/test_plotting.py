@@ -88,14 +88,24 @@ def test_a_map_has_a_row_for_every_loss_and_no_colour_for_zero():
 
 
 def test_bands_are_quantiles_in_powers_of_ten():
-    logs = np.log(10.0) * np.array([[-4, -3, -2, -1, 0], [-8, -6, -4, -2, -np.inf]])
+    logs = np.log(10.0) * np.array([[-4, -3, -2, -1, 0], [-8, -6, -4, -2, -3]])
     ax = plotting.singular_values(logs)
     drawn = lines(ax)
-    np.testing.assert_allclose(drawn["median"], [[1, -2], [2, -5]])
+    np.testing.assert_allclose(drawn["median"], [[1, -2], [2, -4]])
     np.testing.assert_allclose(drawn["largest, the norm"], [[1, 0], [2, -2]])
     whole, half = (band.get_paths()[0].vertices for band in ax.collections)
     assert {(1, -4), (1, 0), (2, -8), (2, -2)} <= set(map(tuple, whole.round(9)))
     assert {(1, -3), (1, -1)} <= set(map(tuple, half.round(9)))
+
+
+def test_what_is_rounding_is_not_drawn():
+    """float32 tells singular values apart down to 1.2e-7 of the largest."""
+    logs = np.log(10.0) * np.array([[-20, -12, 0], [-20, -12, 0], [-np.inf, -12, -1]])
+    ax = plotting.singular_values(logs.astype("float32"))
+    floor = np.array([0, 0, -1]) + np.log10(2.0**-23)
+    drawn = lines(ax)
+    np.testing.assert_allclose(drawn["median"][:, 1], floor)
+    np.testing.assert_allclose(drawn["below: rounding in float32"][:, 1], floor)
 
 
 def test_exponents_are_means_with_two_standard_errors_and_none_of_minus_infinity():

@@ -1,0 +1,119 @@
+"""A cell that reads symbols of its own."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import checks
+from ..cell import Cell
+from ..combinators import Wrapper
+from ..keys import Keys, fold_in
+from .samplers import Sampler, adjusted
+
+DRAW = np.uint32(2**32 - 2)  # a number that no inner cell of a combinator has
+
+
+def speak(
+    cell: Cell, params: Any, carry: Any, symbol: jax.Array, keys: Keys | None
+) -> tuple[Any, jax.Array]:
+    """One step of one example: the new carry, and logits of the next symbol."""
+    drive = cell.project(params, symbol, keys)
+    carry = cell.step(params, carry, drive)
+    return carry, cell.output(params, carry, drive)
+
+
+def draw(sampler: Sampler, logits: jax.Array, keys: Keys | None) -> jax.Array:
+    """The next symbol; without keys of a sampler that does not draw."""
+    logits = adjusted(sampler, jax.lax.stop_gradient(logits))
+    if keys is None:
+        return jnp.argmax(logits)
+    return jax.random.categorical(fold_in(keys.step, DRAW), logits)
+
+
+class FedCarry(NamedTuple):
+    """The carry of the cell, the logits it gave and the symbol drawn from them."""
+
+    cell: Any
+    logits: jax.Array
+    symbol: jax.Array
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Fed(Wrapper):
+    """`cell`, which reads `symbol` or, where `own`, what it has drawn itself.
+
+    Inputs are `(symbol, own)`, outputs the logits. The loop runs all of the cell, since
+    what it reads depends on what it said; no gradient goes through a drawn symbol.
+    """
+
+    sampler: Sampler
+
+    @property
+    def input_shape(self) -> Any:
+        return (), ()
+
+    def initial_carry(self, params: Any) -> FedCarry:
+        carry = self.cell.initial_carry(params)
+        logits = logits_of("decode", self.cell, params, carry)
+        zeros = jnp.zeros(logits.shape, logits.dtype)
+        return FedCarry(carry, zeros, jnp.zeros((), int))
+
+    def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
+        return x, keys
+
+    def step(self, params: Any, carry: FedCarry, drive: Any) -> FedCarry:
+        (given, own), keys = drive
+        symbol = jnp.where(own, carry.symbol.astype(given.dtype), given)
+        inner, logits = speak(self.cell, params, carry.cell, symbol, keys)
+        symbol = draw(self.sampler, logits, keys).astype(carry.symbol.dtype)
+        return FedCarry(inner, logits, symbol)
+
+    def output(self, params: Any, carry: FedCarry, drive: Any) -> jax.Array:
+        return carry.logits
+
+    def gates(self, params: Any, carry: FedCarry, drive: Any) -> dict:
+        return {}  # what was read is known after the step
+
+
+def logits_of(call: str, cell: Cell, params: Any, carry: Any) -> jax.ShapeDtypeStruct:
+    """What a cell that reads a symbol and answers logits answers.
+
+    Raises:
+        TypeError: if it is no such cell.
+    """
+    checks.check_cell(call, cell)
+    if cell.input_shape != ():
+        raise TypeError(
+            f"{call}: {cell} reads an x of shape {cell.input_shape}, expected one that "
+            "reads a symbol, an integer of shape (): put an Embedding before it, "
+            "Stack((Embedding(V, F), ..., Dense(H, V)))"
+        )
+    symbol = jax.ShapeDtypeStruct((), "int32")
+
+    def one(params: Any, carry: Any, symbol: jax.Array) -> jax.Array:
+        return speak(cell, cell.prepare(params), carry, symbol, None)[1]
+
+    logits = jax.eval_shape(one, params, carry, symbol)
+    leaves = jax.tree.leaves(logits)
+    one_vector = len(leaves) == 1 and leaves[0] is logits and logits.ndim == 1
+    if not one_vector or not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(
+            f"{call}: the output of {cell} has the shapes {checks.shapes(logits)}, "
+            "expected logits (V,), one number for each symbol: end with a Dense(H, V)"
+        )
+    return logits
+
+
+def check_symbols(call: str, name: str, symbols: Any) -> jax.Array:
+    """As an array; raises unless they are integers."""
+    symbols = jnp.asarray(symbols)
+    if not jnp.issubdtype(symbols.dtype, jnp.integer):
+        raise TypeError(
+            f"{call}: {name} has the dtype {symbols.dtype}, expected integers, the "
+            "numbers of symbols"
+        )
+    return symbols

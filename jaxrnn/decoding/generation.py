@@ -1,0 +1,189 @@
+"""A network that speaks: what it says, it reads."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .. import checks
+from ..cell import Cell
+from ..combinators import Wrapper
+from ..keys import Keys, typed_key
+from ..methods import Scan
+from ..run import Call, evaluate, repeat
+from .fed import check_symbols, draw, logits_of, speak
+from .samplers import Sampler, check_sampler
+
+
+class Generated(NamedTuple):
+    """What was said.
+
+    Attributes:
+        symbols: `(length, *batch)`, after the stop symbol nothing but it.
+        lengths: `(*batch)`, how many symbols, the stop symbol among them.
+        log_probs: `(length, *batch)`, of each symbol by the model, in nats, whatever the
+            sampler; 0 after the end. Their sum is that of the sequence.
+        carry: after the last symbol was chosen, and before it is read.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxrnn
+        >>> said = jaxrnn.Generated(jnp.array([4, 2]), jnp.array(2), jnp.zeros(2), ())
+        >>> print(said.symbols)
+        [4 2]
+    """
+
+    symbols: jax.Array
+    lengths: jax.Array
+    log_probs: jax.Array
+    carry: Any
+
+
+def generate(
+    cell: Cell,
+    params: Any,
+    carry: Any,
+    first: Any,
+    sampler: Sampler,
+    length: int,
+    key: jax.Array | None = None,
+    *,
+    stop: int | None = None,
+) -> Generated:
+    """Let a network speak: every symbol is drawn from its answer to the one before.
+
+        carry_t, logits_t = cell(params, carry_(t-1), symbol_(t-1))
+        symbol_t ~ softmax(sampler(logits_t))            symbol_0 = first, t = 1..length
+
+    One compiled scan, once for equal arguments' shapes. To go on from a text, run it
+    first: `carry, _ = unroll(cell, params, text[:-1])`, then `first=text[-1]`; to go on
+    from what was generated, its `carry` and the last of its `symbols`. The model is in
+    evaluation: the key is the sampler's.
+
+    Args:
+        cell: one that reads a symbol and answers logits, such as
+            `Stack((Embedding(V, F), LSTM(F, H), Dense(H, V)))`.
+        params: from `cell.init(key)`.
+        carry: batch axes first; None for the initial one.
+        first: the symbol to begin with, `(*batch)` integers; not among those returned.
+        sampler: `Greedy()`, `Temperature(t)`, `TopK(k)`, `Nucleus(p)`, or several in a
+            tuple, applied one after the other; any function of logits.
+        length: how many symbols, at most.
+        key: randomness; needed unless the sampler is `Greedy()`. Example b of a batch
+            draws what it would alone, with `jax.random.split(key, batch_shape)[b]`.
+        stop: the symbol that ends a sequence.
+
+    Returns:
+        `Generated(symbols, lengths, log_probs, carry)`.
+
+    Raises:
+        TypeError: if the cell reads no symbol or answers no logits; for a first symbol
+            that is no integer, a sampler that is no function.
+        ValueError: for a length that is no positive int, a stop symbol that the model
+            does not know, a sampler that draws without a key. Else as `unroll`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Stack(
+        ...     (jaxrnn.Embedding(7, 3), jaxrnn.GRU(3, 5), jaxrnn.Dense(5, 7))
+        ... )
+        >>> params = cell.init(jax.random.key(0))
+        >>> sampler = jaxrnn.Temperature(0.8), jaxrnn.TopK(3)
+        >>> first = jnp.array([1, 2])
+        >>> said = jaxrnn.generate(
+        ...     cell, params, None, first, sampler, 6, jax.random.key(1)
+        ... )
+        >>> print(said.symbols.shape, said.lengths)
+        (6, 2) [6 6]
+    """
+    name = "generate"
+    first = check_symbols(name, "first", first)
+    check_sampler(name, sampler, key)
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        raise ValueError(f"{name}: length is {length!r}, expected a positive int")
+    checks.check_cell(name, cell)
+    checks.check_params(name, cell, params)
+    logits = logits_of(name, cell, params, cell.initial_carry(params))
+    if stop is not None and not 0 <= stop < logits.shape[0]:
+        raise ValueError(
+            f"{name}: stop is {stop!r}, expected a symbol in 0..{logits.shape[0] - 1}"
+        )
+    if carry is not None:
+        checks.check_carry(name, cell, params, carry, first.shape)
+    return _generate(
+        cell, sampler, length, stop, params, carry, first, typed_key(name, key)
+    )
+
+
+@partial(jax.jit, static_argnames=("cell", "sampler", "length", "stop"))
+def _generate(
+    cell: Cell,
+    sampler: Sampler,
+    length: int,
+    stop: int | None,
+    params: Any,
+    carry: Any,
+    first: jax.Array,
+    key: jax.Array | None,
+) -> Generated:
+    speaking = _Speaking(cell, sampler, stop)
+    start = repeat(speaking.initial_carry(params), first.shape)
+    start = start._replace(symbol=first)
+    if carry is not None:
+        start = start._replace(cell=carry)
+    streams = None, None, None
+    steps = jnp.zeros((length, *first.shape), int)
+    call = Call("generate", speaking, params, steps, start, *streams, False, key, Scan())
+    final, (symbols, log_probs, done) = evaluate(call)
+    before = jnp.concatenate([jnp.zeros_like(done[:1]), done[:-1]])
+    return Generated(symbols, jnp.sum(~before, axis=0), log_probs, final.cell)
+
+
+class _Said(NamedTuple):
+    cell: Any
+    symbol: jax.Array
+    log_prob: jax.Array
+    done: jax.Array
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Speaking(Wrapper):
+    """`cell`, reading what it says, in evaluation; inputs only count the steps."""
+
+    sampler: Sampler
+    stop: int | None
+
+    @property
+    def input_shape(self) -> Any:
+        return ()
+
+    def initial_carry(self, params: Any) -> _Said:
+        carry = self.cell.initial_carry(params)
+        logits = logits_of("generate", self.cell, params, carry)
+        log_prob = jnp.zeros((), logits.dtype)
+        return _Said(carry, jnp.zeros((), int), log_prob, jnp.zeros((), bool))
+
+    def prepare(self, params: Any, key: jax.Array | None = None) -> Any:
+        return self.cell.prepare(params)
+
+    def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
+        return keys
+
+    def step(self, params: Any, carry: _Said, drive: Any) -> _Said:
+        inner, logits = speak(self.cell, params, carry.cell, carry.symbol, None)
+        symbol = draw(self.sampler, logits, drive).astype(carry.symbol.dtype)
+        log_prob = jax.nn.log_softmax(logits)[symbol]
+        if self.stop is None:
+            return _Said(inner, symbol, log_prob, carry.done)
+        new = _Said(inner, symbol, log_prob, symbol == self.stop)
+        stop = jnp.full_like(symbol, self.stop)
+        kept = carry._replace(symbol=stop, log_prob=jnp.zeros_like(log_prob))
+        return jax.tree.map(lambda a, b: jnp.where(carry.done, a, b), kept, new)
+
+    def output(self, params: Any, carry: _Said, drive: Any) -> tuple:
+        return carry.symbol, carry.log_prob, carry.done
+
+    def gates(self, params: Any, carry: _Said, drive: Any) -> dict:
+        return {}

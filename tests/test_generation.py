@@ -1,0 +1,346 @@
+"""Generation and feeding policies against loops of single steps."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from zoo import params_of, random_like
+
+import jaxrnn
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Dense,
+    Dropout,
+    Elman,
+    Embedding,
+    FreeRunning,
+    Greedy,
+    Nucleus,
+    ScheduledSampling,
+    Stack,
+    TeacherForcing,
+    Temperature,
+    TopK,
+    decode,
+    generate,
+    unroll,
+)
+from jaxrnn.keys import keys_in_time
+
+V, T, B = 5, 7, 3
+CELL = Stack((Embedding(V, 3), LSTM(3, 4), Dense(4, V)))
+PARAMS = jax.tree.map(lambda leaf: 2 * leaf, params_of(CELL))  # far from uniform
+FIRST = jnp.array([1, 4, 0])
+SYMBOLS = jnp.asarray(np.random.default_rng(0).integers(0, V, (T, B)))
+KEY = jax.random.key(7)
+
+
+def spoken(cell, params, carry, symbol, length):
+    """Greedy decoding in Python, of one example."""
+    symbols, log_probs = [], []
+    for _ in range(length):
+        carry, logits = cell(params, carry, symbol)
+        symbol = jnp.argmax(logits)
+        symbols.append(int(symbol))
+        log_probs.append(float(jax.nn.log_softmax(logits)[symbol]))
+    return symbols, log_probs, carry
+
+
+def close(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-11), a, b)
+
+
+# Samplers.
+
+LOGITS = jnp.log(jnp.array([[0.1, 0.4, 0.2, 0.3], [0.25, 0.25, 0.25, 0.25]]))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        (Greedy(), [[0, 1, 0, 0], [1, 0, 0, 0]]),
+        (Temperature(0.5), [[1 / 30, 16 / 30, 4 / 30, 9 / 30], [1 / 4] * 4]),
+        (TopK(2), [[0, 4 / 7, 0, 3 / 7], [1 / 4] * 4]),  # ties stay together
+        (TopK(9), [[0.1, 0.4, 0.2, 0.3], [1 / 4] * 4]),
+        (Nucleus(0.6), [[0, 4 / 7, 0, 3 / 7], [1 / 3, 1 / 3, 1 / 3, 0]]),
+        (Nucleus(0.01), [[0, 1, 0, 0], [1, 0, 0, 0]]),
+        (Nucleus(1.0), [[0.1, 0.4, 0.2, 0.3], [1 / 4] * 4]),
+        ((Temperature(0.5), TopK(2)), [[0, 16 / 25, 0, 9 / 25], [1 / 4] * 4]),
+    ],
+)
+def test_probabilities_of_samplers(sampler, expected):
+    logits = LOGITS
+    for function in sampler if isinstance(sampler, tuple) else (sampler,):
+        logits = function(logits)
+    np.testing.assert_allclose(jax.nn.softmax(logits), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Temperature(0), "expected a positive"),
+        (lambda: Temperature(math.nan), "expected a positive"),
+        (lambda: TopK(0), "expected a positive int"),
+        (lambda: TopK(1.5), "expected a positive int"),
+        (lambda: Nucleus(0.0), r"expected one in \(0, 1\]"),
+        (lambda: Nucleus(1.1), r"expected one in \(0, 1\]"),
+    ],
+)
+def test_samplers_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Generation.
+
+
+def test_greedy_generation_is_the_loop_of_single_steps():
+    said = generate(CELL, PARAMS, None, FIRST, Greedy(), T)
+    for b in range(B):
+        carry = CELL.initial_carry(PARAMS)
+        symbols, log_probs, carry = spoken(CELL, PARAMS, carry, FIRST[b], T)
+        np.testing.assert_array_equal(said.symbols[:, b], symbols)
+        np.testing.assert_allclose(said.log_probs[:, b], log_probs, rtol=1e-10)
+        close(jax.tree.map(lambda leaf, b=b: leaf[b], said.carry), carry)
+    np.testing.assert_array_equal(said.lengths, [T] * B)
+    assert len(set(map(tuple, said.symbols.T.tolist()))) > 1
+
+
+def test_to_go_on_from_a_text_it_is_run_first():
+    carry, _ = unroll(CELL, PARAMS, SYMBOLS[:-1])
+    said = generate(CELL, PARAMS, carry, SYMBOLS[-1], Greedy(), 4)
+    for b in range(B):
+        one = CELL.initial_carry(PARAMS)
+        for symbol in SYMBOLS[:-1, b]:
+            one, _ = CELL(PARAMS, one, symbol)
+        expected = spoken(CELL, PARAMS, one, SYMBOLS[-1, b], 4)[0]
+        np.testing.assert_array_equal(said.symbols[:, b], expected)
+
+
+def test_generation_goes_on_where_it_stopped():
+    whole = generate(CELL, PARAMS, None, FIRST, Greedy(), 6)
+    half = generate(CELL, PARAMS, None, FIRST, Greedy(), 3)
+    rest = generate(CELL, PARAMS, half.carry, half.symbols[-1], Greedy(), 3)
+    np.testing.assert_array_equal(whole.symbols[3:], rest.symbols)
+
+
+def test_what_is_drawn_has_the_probabilities_of_the_sampler():
+    """One step of many examples; five standard errors of a binomial."""
+    count = 20_000
+    sampler = Temperature(0.7), TopK(3)
+    first = jnp.full(count, 2)
+    said = generate(CELL, PARAMS, None, first, sampler, 1, KEY)
+    _, logits = CELL(PARAMS, CELL.initial_carry(PARAMS), jnp.array(2))
+    expected = np.asarray(jax.nn.softmax(TopK(3)(logits / 0.7)))
+    found = np.bincount(said.symbols[0], minlength=V) / count
+    error = np.sqrt(expected * (1 - expected) / count)
+    assert np.all(np.abs(found - expected) <= 5 * error)
+    assert (expected == 0).sum() == 2
+    probabilities = jax.nn.log_softmax(logits)[said.symbols[0]]
+    np.testing.assert_allclose(said.log_probs[0], probabilities, rtol=1e-10)
+
+
+def test_log_probs_are_those_of_the_model_that_reads_what_was_said():
+    said = generate(CELL, PARAMS, None, FIRST, Temperature(1.5), T, KEY)
+    read = jnp.concatenate([FIRST[None], said.symbols[:-1]])
+    _, logits = unroll(CELL, PARAMS, read)
+    expected = jnp.take_along_axis(
+        jax.nn.log_softmax(logits), said.symbols[..., None], axis=-1
+    )
+    np.testing.assert_allclose(said.log_probs, expected[..., 0], rtol=1e-10)
+
+
+def test_an_example_draws_what_it_would_alone():
+    said = generate(CELL, PARAMS, None, FIRST, Temperature(1.5), T, KEY)
+    for b, key in enumerate(jax.random.split(KEY, B)):
+        alone = generate(CELL, PARAMS, None, FIRST[b], Temperature(1.5), T, key)
+        np.testing.assert_array_equal(said.symbols[:, b], alone.symbols)
+    assert len(np.unique(said.symbols)) > 2
+
+
+def test_a_stop_symbol_ends_each_example_by_itself():
+    free = generate(CELL, PARAMS, None, FIRST, Temperature(1.5), 12, KEY)
+    stop = int(free.symbols[2, 0])
+    said = generate(CELL, PARAMS, None, FIRST, Temperature(1.5), 12, KEY, stop=stop)
+    for b in range(B):
+        column = free.symbols[:, b].tolist()
+        length = column.index(stop) + 1 if stop in column else 12
+        assert said.lengths[b] == length
+        expected = column[:length] + [stop] * (12 - length)
+        assert said.symbols[:, b].tolist() == expected
+        np.testing.assert_allclose(
+            said.log_probs[:, b],
+            jnp.where(jnp.arange(12) < length, free.log_probs[:, b], 0),
+            rtol=1e-10,
+        )
+        read = jnp.array([int(FIRST[b]), *expected[: length - 1]])
+        carry, _ = unroll(CELL, PARAMS, read)
+        close(jax.tree.map(lambda leaf, b=b: leaf[b], said.carry), carry)
+    assert 3 in said.lengths
+
+
+def test_dropout_is_off_while_a_network_speaks():
+    cell = Stack((Embedding(V, 3), Dropout(0.9), GRU(3, 4), Dense(4, V)))
+    params = params_of(cell)
+    quiet = generate(cell, params, None, FIRST, Greedy(), T, KEY)
+    without = generate(cell, params, None, FIRST, Greedy(), T)
+    np.testing.assert_array_equal(quiet.symbols, without.symbols)
+
+
+def test_generation_compiles_once_for_equal_cells(monkeypatch):
+    seen = []
+    step = Elman.step
+    monkeypatch.setattr(
+        Elman, "step", lambda *arguments: seen.append(1) or step(*arguments)
+    )
+    make = lambda: Stack((Embedding(V, 2), Elman(2, 6), Dense(6, V)))  # noqa: E731
+    params = params_of(make())
+    generate(make(), params, None, FIRST, (TopK(2), Temperature(2)), 5, KEY)
+    count = len(seen)
+    generate(make(), params, None, FIRST, (TopK(2), Temperature(2)), 5, KEY)
+    assert count > 0 and len(seen) - count <= 1  # the check of what it answers
+
+
+# Feeding policies.
+
+
+def run(policy, params=PARAMS, cell=CELL, **options):
+    return decode(cell, params, SYMBOLS, policy=policy, **options)
+
+
+def total(logits):
+    weights = random_like(jnp.zeros((T, B, V)), seed=5)
+    return jnp.sum(jax.nn.log_softmax(logits) * weights)
+
+
+@pytest.mark.parametrize("policy", [TeacherForcing(), ScheduledSampling(1.0)])
+def test_the_teacher_alone_is_unroll_noise_included(policy):
+    cell = Stack((Embedding(V, 3), GRU(3, 4, recurrent_dropout=0.3), Dense(4, V)))
+    params = params_of(cell)
+    options = {"key": KEY, "lengths": jnp.array([T, 3, 0])}
+    carry = random_like(jaxrnn.batched_carry(cell, params, (B,)), seed=2)
+
+    def loss(run):
+        def of(params):
+            final, logits = run(params)
+            return total(logits) + jnp.sum(final[1])
+
+        return jax.value_and_grad(of)(params)
+
+    actual = loss(lambda p: decode(cell, p, SYMBOLS, carry, policy=policy, **options))
+    close(actual, loss(lambda p: unroll(cell, p, SYMBOLS, carry, **options)))
+
+
+def test_free_running_is_generation():
+    _, logits = run(FreeRunning())
+    said = generate(CELL, PARAMS, None, SYMBOLS[0], Greedy(), T)
+    np.testing.assert_array_equal(jnp.argmax(logits, -1), said.symbols)
+    _, logits = run(FreeRunning(Temperature(1.5)), key=KEY)
+    said = generate(CELL, PARAMS, None, SYMBOLS[0], Temperature(1.5), T, KEY)
+    read = jnp.concatenate([SYMBOLS[:1], said.symbols[:-1]])
+    close(logits, unroll(CELL, PARAMS, read)[1])
+
+
+@pytest.mark.parametrize("method", [jaxrnn.Scan(), jaxrnn.Scan(remat=True)])
+def test_scheduled_sampling_is_unroll_over_what_was_read(method):
+    """Values, and gradients with the symbols that were read held fixed."""
+    policy = ScheduledSampling(0.4, Greedy())
+    carry, logits = run(policy, key=KEY, method=method)
+    own = policy.own(keys_in_time(KEY, jnp.arange(T), (B,)), (T, B))
+    assert own[1:].any() and not own[1:].all()
+    said = jnp.concatenate([SYMBOLS[:1], jnp.argmax(logits, -1)[:-1]])
+    read = jnp.where(own, said, SYMBOLS).at[0].set(SYMBOLS[0])
+    assert not (read == SYMBOLS).all()
+    close((carry, logits), unroll(CELL, PARAMS, read))
+    gradient = jax.grad(lambda p: total(run(policy, p, key=KEY, method=method)[1]))
+    expected = jax.grad(lambda p: total(unroll(CELL, p, read)[1]))
+    close(gradient(PARAMS), expected(PARAMS))
+
+
+def test_the_probability_may_be_a_schedule_inside_of_a_compiled_step():
+    @jax.jit
+    def logits(step):
+        return run(ScheduledSampling(1 - step / 10, Greedy()), key=KEY)[1]
+
+    close(logits(0), run(TeacherForcing())[1])
+    close(logits(10), run(FreeRunning())[1])
+
+
+def test_coins_are_tossed_for_every_step_and_example():
+    keys = keys_in_time(KEY, jnp.arange(100), (100,))
+    own = ScheduledSampling(0.7).own(keys, (100, 100))
+    error = 5 * math.sqrt(0.3 * 0.7 / 10_000)
+    assert abs(float(own.mean()) - 0.3) < error
+    for axis in (0, 1):
+        assert float(own.mean(axis).std()) == pytest.approx(0.0458, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: run(ScheduledSampling(0.5)), ValueError, "key is None"),
+        (lambda: run(ScheduledSampling(1.5), key=KEY), ValueError, "probability in"),
+        (lambda: run(FreeRunning(Temperature(1))), ValueError, "key is None"),
+        (lambda: run("teacher"), TypeError, "policy is 'teacher'"),
+        (
+            lambda: decode(CELL, PARAMS, SYMBOLS * 1.0),
+            TypeError,
+            "symbols has the dtype float",
+        ),
+        (
+            lambda: generate(CELL, PARAMS, None, FIRST, TopK(2), 3),
+            ValueError,
+            "but TopK",
+        ),
+        (lambda: generate(CELL, PARAMS, None, FIRST, TopK, 3), TypeError, "sampler is"),
+        (
+            lambda: generate(CELL, PARAMS, None, FIRST, Greedy(), 0),
+            ValueError,
+            "length is 0",
+        ),
+        (
+            lambda: generate(CELL, PARAMS, None, FIRST, Greedy(), 3, stop=V),
+            ValueError,
+            "stop is 5",
+        ),
+        (
+            lambda: generate(CELL, PARAMS, None, FIRST * 1.0, Greedy(), 3),
+            TypeError,
+            "first has the dtype",
+        ),
+        (
+            lambda: generate(
+                CELL, PARAMS, CELL.initial_carry(PARAMS), FIRST, Greedy(), 3
+            ),
+            ValueError,
+            r"generate: carry.* has shape \(4,\), expected \(3, 4\)",
+        ),
+        (
+            lambda: generate(LSTM(3, 4), params_of(LSTM(3, 4)), None, FIRST, Greedy(), 3),
+            TypeError,
+            "put an Embedding before it",
+        ),
+        (
+            lambda: generate(
+                Embedding(V, 3), params_of(Embedding(V, 3)), None, FIRST * 1j, Greedy(), 3
+            ),
+            TypeError,
+            "first has the dtype complex",
+        ),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_vmap_over_parameters_is_an_ensemble():
+    both = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), PARAMS)
+    said = jax.vmap(lambda p: generate(CELL, p, None, FIRST, Greedy(), T).symbols)(both)
+    for i in range(2):
+        params = jax.tree.map(lambda leaf, i=i: leaf[i], both)
+        one = generate(CELL, params, None, FIRST, Greedy(), T).symbols
+        np.testing.assert_array_equal(said[i], one)
