@@ -18,6 +18,7 @@ from .combinators import Residual as Residual
 from .combinators import Stack as Stack
 from .combinators import Wrapper as Wrapper
 from .combinators import concatenate as concatenate
+from .decoding import Beams as Beams
 from .decoding import FreeRunning as FreeRunning
 from .decoding import Generated as Generated
 from .decoding import Greedy as Greedy
@@ -26,6 +27,7 @@ from .decoding import ScheduledSampling as ScheduledSampling
 from .decoding import TeacherForcing as TeacherForcing
 from .decoding import Temperature as Temperature
 from .decoding import TopK as TopK
+from .decoding import beam_search as beam_search
 from .decoding import decode as decode
 from .decoding import generate as generate
 from .gates import Saturation as Saturation
@@ -44,6 +46,11 @@ from .lags import LagProfile as LagProfile
 from .lags import gradient_map as gradient_map
 from .lags import lag_profile as lag_profile
 from .lags import memory_horizon as memory_horizon
+from .losses import bits_per_symbol as bits_per_symbol
+from .losses import cross_entropy as cross_entropy
+from .losses import ctc_loss as ctc_loss
+from .losses import mean_loss as mean_loss
+from .losses import perplexity as perplexity
 from .lyapunov import LyapunovSpectrum as LyapunovSpectrum
 from .lyapunov import lyapunov_spectrum as lyapunov_spectrum
 from .methods import Scan as Scan

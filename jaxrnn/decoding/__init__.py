@@ -1,5 +1,7 @@
 """Symbols drawn one after the other, for training and for generation."""
 
+from .beam import Beams as Beams
+from .beam import beam_search as beam_search
 from .generation import Generated as Generated
 from .generation import generate as generate
 from .policies import FreeRunning as FreeRunning

@@ -1,0 +1,135 @@
+"""Losses over sequences of different lengths, against sums in Python."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import bits_per_symbol, cross_entropy, ctc_loss, mean_loss, perplexity
+
+T, B, V = 5, 4, 3
+RNG = np.random.default_rng(0)
+LOGITS = jnp.asarray(RNG.normal(size=(T, B, V)))
+LABELS = jnp.asarray(RNG.integers(0, V, (T, B)))
+LENGTHS = jnp.array([5, 3, 1, 0])
+P = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+
+
+def test_cross_entropy_counts_the_valid_steps_alone():
+    labels = LABELS.at[4, 1].set(-1)  # padding
+    logits = LOGITS.at[3, 1].set(jnp.nan)
+    actual = cross_entropy(logits, labels, lengths=LENGTHS)
+    for t, b in itertools.product(range(T), range(B)):
+        expected = -np.log(P[t, b, LABELS[t, b]]) if t < LENGTHS[b] else 0
+        np.testing.assert_allclose(actual[t, b], expected, rtol=1e-12)
+    mask = jnp.arange(T)[:, None] < LENGTHS[None]
+    np.testing.assert_array_equal(cross_entropy(logits, labels, mask=mask), actual)
+    mean = mean_loss(actual, lengths=LENGTHS)
+    np.testing.assert_allclose(mean, actual.sum() / 9, rtol=1e-12)
+    gradient = jax.grad(lambda x: cross_entropy(x, labels, lengths=LENGTHS).sum())
+    found = gradient(logits)
+    expected = np.where(mask[..., None], P - np.eye(V)[LABELS], 0)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_label_that_there_is_not_is_nan_where_it_counts():
+    labels = LABELS.at[1, 0].set(V).at[2, 1].set(-1)
+    actual = cross_entropy(LOGITS, labels)
+    np.testing.assert_array_equal(np.argwhere(np.isnan(actual)), [[1, 0], [2, 1]])
+
+
+def test_means_without_steps_and_without_lengths():
+    values = jnp.arange(6.0).reshape(3, 2)
+    assert mean_loss(values) == 2.5
+    assert mean_loss(values + jnp.nan, lengths=jnp.array([0, 0])) == 0
+
+
+def test_bits_and_perplexity_of_a_fair_die():
+    losses = cross_entropy(jnp.zeros((T, 8)), jnp.arange(T))
+    assert float(bits_per_symbol(mean_loss(losses))) == pytest.approx(3)
+    assert float(perplexity(mean_loss(losses))) == pytest.approx(8)
+
+
+def collapsed(path, blank):
+    merged = [symbol for symbol, _ in itertools.groupby(path)]
+    return [symbol for symbol in merged if symbol != blank]
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+def test_ctc_is_the_sum_over_all_paths(blank):
+    one, two = [symbol for symbol in range(V) if symbol != blank]
+    targets = [[one, one], [two], [one], []]
+    labels = np.full((3, B), 9)
+    for b, target in enumerate(targets):
+        labels[: len(target), b] = target
+    lengths = jnp.array([5, 3, 4, 2])
+    label_lengths = jnp.array([2, 1, 1, 0])
+
+    def losses(logits):
+        return ctc_loss(
+            logits,
+            jnp.asarray(labels),
+            lengths=lengths,
+            label_lengths=label_lengths,
+            blank=blank,
+        )
+
+    def all_paths(logits):
+        p, sums = jax.nn.softmax(logits), []
+        for b, target in enumerate(targets):
+            paths = itertools.product(range(V), repeat=int(lengths[b]))
+            every = [
+                math.prod([p[t, b, symbol] for t, symbol in enumerate(path)])
+                for path in paths
+                if collapsed(path, blank) == target
+            ]
+            sums.append(-jnp.log(sum(every)))
+        return jnp.stack(sums)
+
+    np.testing.assert_allclose(losses(LOGITS), all_paths(LOGITS), rtol=1e-9)
+    actual = jax.grad(lambda x: losses(x).sum())(LOGITS)
+    expected = jax.grad(lambda x: all_paths(x).sum())(LOGITS)
+    np.testing.assert_allclose(actual, expected, atol=1e-9)
+
+
+def test_labels_that_do_not_fit_are_impossible():
+    """Two equal labels need three steps: 1 0 1."""
+    labels = jnp.array([[1, 1, 1], [1, 2, 0]])
+    loss = ctc_loss(LOGITS[:, :3], labels, lengths=jnp.array([2, 2, 2]))
+    assert loss[0] == jnp.inf and jnp.isfinite(loss[1])
+    assert jnp.isnan(loss[2])  # a blank among the labels
+    total = lambda x: jnp.where(jnp.isfinite(ctc_loss(x, labels)), 1.0, 0.0).sum()  # noqa: E731
+    assert jnp.all(jnp.isfinite(jax.grad(total)(LOGITS[:, :3])))
+
+
+def test_any_batch_axes():
+    np.testing.assert_allclose(
+        ctc_loss(LOGITS.reshape(T, 2, 2, V), jnp.ones((1, 2, 2), int)),
+        ctc_loss(LOGITS, jnp.ones((1, B), int)).reshape(2, 2),
+    )
+    one = ctc_loss(LOGITS[:, 0], jnp.ones(1, int))
+    np.testing.assert_allclose(one, ctc_loss(LOGITS, jnp.ones((1, B), int))[0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: cross_entropy(LOGITS, LABELS[1:]), ValueError, "labels has shape"),
+        (lambda: cross_entropy(LOGITS, LABELS * 1.0), TypeError, "labels has dtype"),
+        (lambda: cross_entropy(LABELS, LABELS), TypeError, "logits is int"),
+        (
+            lambda: cross_entropy(LOGITS, LABELS, lengths=jnp.array([6, 1, 1, 1])),
+            ValueError,
+            "cross_entropy: lengths has the entry 6",
+        ),
+        (lambda: ctc_loss(LOGITS, LABELS.T), ValueError, "time first"),
+        (lambda: ctc_loss(LOGITS, LABELS, blank=V), ValueError, "blank is 3"),
+        (lambda: mean_loss(LOGITS[..., 0], lengths=3), ValueError, "mean_loss: lengths"),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
