@@ -157,7 +157,9 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
     def gates(self, params: Params, carry: Carry, drive: Drive) -> dict[str, jax.Array]:
         """The activations of the gates in the step from `carry`, by name; for study.
 
-        None by default. `gate_activations` has them for every step of a run.
+        None by default. `gate_activations` has them for every step of a run. Names are
+        those of the LSTM and the GRU: "f" or "z" for a rate at which the old state is
+        kept, "g" or "n" for a candidate, a tanh; `gradient_report` reads them so.
         """
         return {}
 

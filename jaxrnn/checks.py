@@ -197,10 +197,14 @@ def time_and_batch(call: str, cell: "Cell", xs: Any) -> tuple[int, ...]:
     return leading
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a real number of Python or NumPy, and no boolean."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
 def check_rate(cell: "Cell", name: str, rate: Any) -> float:
     """The rate as a float of Python; raises unless it is at least 0 and less than 1."""
-    number = isinstance(rate, (int, float, np.number)) and not isinstance(rate, bool)
-    if not number or not 0 <= rate < 1:
+    if not is_number(rate) or not 0 <= rate < 1:
         raise ValueError(
             f"{type(cell).__name__}: {name} is {rate!r}, expected a number of at least 0 "
             "and less than 1"

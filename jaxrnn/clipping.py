@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from .checks import is_number
 from .combinators.wrapper import Wrapper, check_one_cell
 
 
@@ -55,8 +56,7 @@ class ClipCarryGradient(Wrapper):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_one_cell(self)
-        is_number = isinstance(self.max_norm, (int, float))
-        if isinstance(self.max_norm, bool) or not is_number or not self.max_norm > 0:
+        if not is_number(self.max_norm) or not self.max_norm > 0:
             raise ValueError(
                 f"ClipCarryGradient: max_norm is {self.max_norm!r}, expected a positive "
                 "number"

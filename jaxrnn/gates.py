@@ -82,15 +82,19 @@ def time_constants(forget: jax.Array, *, where: jax.Array | None = None) -> jax.
         where: which steps count, `(T, *batch)` booleans; by default all.
 
     Returns:
-        `(H,)`, in steps; inf for a gate that is 1 throughout, 0 for one that is 0.
+        `(H,)`, in steps, in float32 at least; inf for a gate that is 1 throughout, 0 for
+        one that is 0, NaN if no step counts.
+
+    Raises:
+        ValueError: if `where` is not of the shape `(T, *batch)`.
 
     Example:
         >>> import jax.numpy as jnp, jaxrnn
         >>> print(jnp.round(jaxrnn.time_constants(jnp.full((10, 1), 0.9)), 2))
         [9.49]
     """
-    mean = _mean(forget, where)
-    return jnp.where(mean < 1, -1 / jnp.log(jnp.minimum(mean, 1)), jnp.inf)
+    mean = _mean("time_constants", forget, where)
+    return jnp.where(mean >= 1, jnp.inf, -1 / jnp.log(jnp.minimum(mean, 1)))
 
 
 class Saturation(NamedTuple):
@@ -128,7 +132,11 @@ def saturation(
         where: which steps count, `(T, *batch)` booleans; by default all.
 
     Returns:
-        `Saturation(low, high)`, fractions `(H,)`.
+        `Saturation(low, high)`, fractions `(H,)` in float32 at least; NaN if no step
+        counts.
+
+    Raises:
+        ValueError: if `where` is not of the shape `(T, *batch)`.
 
     Example:
         >>> import jax.numpy as jnp, jaxrnn
@@ -137,17 +145,19 @@ def saturation(
         >>> print(ends.low, ends.high)
         [0.5 0. ] [0. 1.]
     """
-    dtype = activation.dtype
     return Saturation(
-        low=_mean((activation < low).astype(dtype), where),
-        high=_mean((activation > high).astype(dtype), where),
+        low=_mean("saturation", (activation < low).astype(activation.dtype), where),
+        high=_mean("saturation", (activation > high).astype(activation.dtype), where),
     )
 
 
-def _mean(values: jax.Array, where: jax.Array | None) -> jax.Array:
+def _mean(name: str, values: jax.Array, where: jax.Array | None) -> jax.Array:
+    if where is not None and jnp.shape(where) != values.shape[:-1]:
+        raise ValueError(
+            f"{name}: where has shape {jnp.shape(where)}, expected {values.shape[:-1]}, "
+            "(T, *batch)"
+        )
+    values = values.astype(jnp.promote_types(values.dtype, "float32"))  # a long sum
     axes = tuple(range(values.ndim - 1))
-    count: Any = values.size // max(values.shape[-1], 1)
-    if where is not None:
-        values = jnp.where(where[..., None], values, 0)
-        count = jnp.sum(where)
-    return jnp.sum(values, axes) / jnp.maximum(count, 1)
+    there = None if where is None else jnp.asarray(where)[..., None]
+    return jnp.mean(values, axes, where=there)

@@ -171,7 +171,13 @@ def spectral_radius(jacobians: jax.Array) -> jax.Array:
         >>> print(jnp.round(jaxrnn.spectral_radius(turn), 3))
         2.0
     """
-    return jnp.max(jnp.abs(jnp.linalg.eigvals(jacobians)), axis=-1)
+    dtype = jacobians.dtype
+    full = jacobians.astype(jnp.promote_types(dtype, "float32"))  # LAPACK has no half
+    return jnp.max(jnp.abs(jnp.linalg.eigvals(full)), axis=-1).astype(_real(dtype))
+
+
+def _real(dtype: Any) -> Any:
+    return jnp.finfo(dtype).dtype
 
 
 def product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
@@ -201,12 +207,15 @@ def product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
         [0.5    0.25   0.125  0.0625]
     """
     T = len(jacobians)
+    if T == 0:
+        raise ValueError("product_singular_values: there are no Jacobians, of no steps")
     if isinstance(lags, bool) or not isinstance(lags, int) or not 1 <= lags <= T:
         raise ValueError(
             f"product_singular_values: lags is {lags!r}, expected 1 to {T}, the number "
             "of Jacobians"
         )
-    return _product_singular_values(jacobians, lags)
+    full = jacobians.astype(jnp.promote_types(jacobians.dtype, "float32"))
+    return _product_singular_values(full, lags).astype(jacobians.dtype)
 
 
 @functools.partial(jax.jit, static_argnames="lags")

@@ -13,6 +13,7 @@ from .cell import Cell
 from .gradients import norm, zero_perturbation
 from .methods import Scan
 from .run import Call, evaluate
+from .stepping import check_steps
 from .streams import check_streams, valid_steps
 
 StepLoss = Callable[[Any], jax.Array]
@@ -35,7 +36,9 @@ def gradient_map(
 ) -> Any:
     """How strongly the loss of each step depends on each carry: ||dL_t/dcarry_s||.
 
-        map[i, s] = ||d step_loss(ys)[t_i] / d carry_s||        zero for s > t_i
+        map[i, s] = ||d step_loss(ys)[t_i] / d carry_s||
+
+    zero for s > t_i, with `reverse` for s < t_i.
 
     One run forwards, then one pass backwards for every t. Gradients and norms are those
     of `gradient_norms`.
@@ -113,6 +116,8 @@ def _map(step_loss: StepLoss, call: Call, steps: Any) -> Any:
 def _checked_steps(name: str, steps: Any, leading: tuple[int, ...]) -> jax.Array:
     T, *batch = leading
     steps = jnp.arange(T) if steps is None else jnp.asarray(steps)
+    if steps.size == 0:  # of an empty list, which has floats
+        steps = steps.astype(int)
     if not jnp.issubdtype(steps.dtype, jnp.integer):
         raise TypeError(f"{name}: steps has dtype {steps.dtype}, expected integers")
     if steps.ndim == 0 or (steps.ndim != 1 and steps.shape[1:] != tuple(batch)):
@@ -179,7 +184,10 @@ def lag_profile(
         `LagProfile(norms, counts)`, in which the mean over a batch is left to you.
 
     Raises:
-        ValueError: if `samples` or `max_lag` is out of range. Else as `gradient_map`.
+        ValueError: if `samples` or `max_lag` is out of range, or there are no steps.
+        TypeError: for a cell that exists over whole sequences only, such as
+            `Bidirectional`: in one half a loss depends on later steps. Else as
+            `gradient_map`.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -192,16 +200,35 @@ def lag_profile(
         >>> print(profile.norms.shape, bool(profile.norms[20] < 0.1 * profile.norms[0]))
         (21,) True
     """
-    name = "lag_profile"
-    leading = checks.time_and_batch(name, cell, xs)
+    call = Call(
+        *("lag_profile", cell, params, xs, carry),
+        *(lengths, None, None, False, key, method),
+    )
+    return profile_of(step_loss, call, sample_key, samples, max_lag)
+
+
+def profile_of(
+    step_loss: StepLoss,
+    call: Call,
+    sample_key: jax.Array,
+    samples: int,
+    max_lag: int | None,
+) -> LagProfile:
+    """`lag_profile`, of a call by any name."""
+    name, cell = call.name, call.cell
+    leading = checks.time_and_batch(name, cell, call.xs)
+    checks.check_params(name, cell, call.params)
     T, *batch = leading
+    if T == 0:
+        raise ValueError(f"{name}: xs has no steps, expected one at least")
+    check_steps(call, len(batch))
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise ValueError(f"{name}: samples is {samples!r}, expected a positive int")
     max_lag = T // 2 if max_lag is None else max_lag
     if isinstance(max_lag, bool) or not isinstance(max_lag, int) or not 0 <= max_lag < T:
         raise ValueError(f"{name}: max_lag is {max_lag!r}, expected 0 to {T - 1}")
-    lengths, _, _ = check_streams(name, lengths, None, None, leading)
-    call = Call(name, cell, params, xs, carry, lengths, None, None, False, key, method)
+    lengths, _, _ = check_streams(name, call.lengths, None, None, leading)
+    call = call._replace(lengths=lengths)
     valid = valid_steps(lengths, None, T)
     length = T if valid is None else jnp.sum(valid, axis=0)
     last = jnp.broadcast_to(jnp.maximum(length - 1, 0), tuple(batch))
@@ -240,7 +267,7 @@ def memory_horizon(norms: jax.Array, level: float = 1 / math.e) -> jax.Array:
 
     Returns:
         `(...)`, in steps; inf where the norm does not fall so far within the lags given,
-        0 where it is zero from the start.
+        0 where it is zero from the start, NaN where a norm is not finite.
 
     Raises:
         ValueError: if `level` is not in (0, 1).
@@ -265,4 +292,5 @@ def memory_horizon(norms: jax.Array, level: float = 1 / math.e) -> jax.Array:
     # From above zero to an exact zero the line falls at once, at lag k - 1.
     part = jnp.where(under > -jnp.inf, (above - aim) / (above - under), 0)
     horizon = jnp.where(k > 0, k - 1 + part, 0)
-    return jnp.where(found, horizon, jnp.inf)
+    horizon = jnp.where(found, horizon, jnp.inf)
+    return jnp.where(jnp.all(jnp.isfinite(norms), axis=0), horizon, jnp.nan)

@@ -2,17 +2,20 @@
 
 Every function draws into an `Axes` that is given, or into one of a new figure, and
 returns it, with title, labels and legend, so that anything may be added or changed. Lines
-differ in style and colour, so that a print in grey stays legible.
+differ in style and marker besides colour, so that a print in grey stays legible. What is
+not finite is left out.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from .lyapunov import LyapunovSpectrum
 
 STYLES = ("-", "--", "-.", ":")
+MARKERS = (None, "o", "s", "^")
 
 
 def gradient_norms(
@@ -22,7 +25,8 @@ def gradient_norms(
 
     Args:
         norms: by label, `(T,)` or `(T, *batch)`, of which the mean is drawn: a leaf of
-            `jaxrnn.gradient_norms` for each layer, or before and after training.
+            `jaxrnn.gradient_norms` for each layer, or before and after training. The
+            zeros of examples that have ended are in the mean.
         ax: an `Axes`; None makes one.
         title: in place of the ordinary one.
 
@@ -41,8 +45,8 @@ def gradient_norms(
     ax = _axes(ax)
     for index, (label, values) in enumerate(norms.items()):
         mean = _rows(values).mean(1)
-        _line(ax, np.arange(len(mean)), mean, label, index)
-    ax.set_yscale("log")
+        _line(ax, np.arange(len(mean)), mean, label, index, positive=True)
+    _log_scale(ax)
     ax.set_xlabel("time step t")
     ax.set_ylabel(r"$\|\partial L / \partial\,\mathrm{carry}_t\|$")
     ax.set_title(title or "Gradient of the loss in the carry, over time")
@@ -51,7 +55,11 @@ def gradient_norms(
 
 
 def lag_profile(
-    norms: Mapping[str, Any], ax: Any = None, *, title: str | None = None
+    norms: Mapping[str, Any],
+    ax: Any = None,
+    *,
+    counts: Any = None,
+    title: str | None = None,
 ) -> Any:
     """Gradient norms against the lag, on a logarithmic axis, relative to the first.
 
@@ -60,6 +68,7 @@ def lag_profile(
     Args:
         norms: by label, `(lags,)` or `(lags, *batch)`, of which the mean is drawn: leaves
             of `LagProfile.norms`.
+        counts: `LagProfile.counts`, the weights of the mean, where lengths differ.
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
@@ -70,14 +79,15 @@ def lag_profile(
     """
     ax = _axes(ax)
     for index, (label, values) in enumerate(norms.items()):
-        mean = _rows(values).mean(1)
-        first = mean[np.argmax(mean > 0)]
-        shown = mean > 0  # zero has no place on a logarithmic axis
-        _line(ax, np.arange(len(mean))[shown], mean[shown] / first, label, index)
+        rows = _rows(values)
+        weights = np.ones_like(rows) if counts is None else _rows(counts)
+        mean = (rows * weights).sum(1) / np.maximum(weights.sum(1), 1)
+        first = mean[np.argmax(mean > 0)] or 1
+        _line(ax, np.arange(len(mean)), mean / first, label, index, positive=True)
     ax.axhline(1 / np.e, color="0.5", linestyle=":", linewidth=1)
     place = {"xycoords": ("axes fraction", "data"), "va": "bottom", "ha": "right"}
     ax.annotate("1/e", (1, 1 / np.e), **place, color="0.4")
-    ax.set_yscale("log")
+    _log_scale(ax)
     ax.set_xlabel("lag k, steps")
     ax.set_ylabel(r"$\|\partial L_t / \partial\,\mathrm{carry}_{t-k}\|$, first = 1")
     ax.set_title(title or "How the gradient of one step's loss fades with the lag")
@@ -106,6 +116,7 @@ def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any
 
     values = np.asarray(norms, float)
     values = values.reshape(*values.shape[:2], -1).mean(-1)
+    values = np.where(np.isfinite(values), values, 0)
     positive = values[values > 0]
     top = positive.max() if positive.size else 1.0
     least = max(positive.min() if positive.size else 0.1, top * 1e-8)
@@ -145,10 +156,12 @@ def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> A
     """
     ax = _axes(ax)
     dtype = np.asarray(logs).dtype
+    dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else np.dtype(float)
     logs = _rows(logs) / np.log(10)
+    lags = 1 + np.flatnonzero(np.isfinite(logs.max(1)))
+    logs = logs[lags - 1]
     high = logs.max(1)
-    floor = high + np.log10(np.finfo(dtype).eps)
-    lags = np.arange(1, len(logs) + 1)
+    floor = high + np.log10(float(jnp.finfo(dtype).eps))
     bounds = np.quantile(np.maximum(logs, floor[:, None]), [0, 0.25, 0.5, 0.75], axis=1)
     low, quarter, middle, most = bounds
     ax.fill_between(lags, low, high, color="C0", alpha=0.2, label="all")
@@ -175,8 +188,8 @@ def lyapunov_spectrum(
     """Lyapunov exponents in descending order, with a band of two standard errors.
 
     Args:
-        spectra: by label, of one example or of a batch, of which the mean is drawn;
-            exponents of -inf are left out.
+        spectra: by label, of one example or of a batch, of which the mean is drawn, of
+            those examples that have steps; exponents of -inf are left out.
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
@@ -189,31 +202,37 @@ def lyapunov_spectrum(
     """
     ax = _axes(ax)
     for index, (label, spectrum) in enumerate(spectra.items()):
-        exponents = np.asarray(spectrum.exponents, float)
-        count = exponents.shape[-1]
-        exponents = exponents.reshape(-1, count).mean(0)
-        error = np.asarray(spectrum.standard_error, float).reshape(-1, count)
-        error = np.sqrt((error**2).mean(0) / len(error))
-        there = np.isfinite(exponents)
-        place = np.arange(1, count + 1)[there] / count
-        middle, error = exponents[there], np.where(np.isfinite(error), error, 0)[there]
+        count = np.shape(spectrum.exponents)[-1]
+        exponents, errors = (
+            np.asarray(leaf, float).reshape(-1, count)
+            for leaf in (spectrum.exponents, spectrum.standard_error)
+        )
+        known = ~np.all(np.isinf(errors) & (exponents == 0), axis=1)  # it has steps
+        middle = exponents[known].mean(0)
+        error = np.sqrt((errors[known] ** 2).sum(0)) / max(known.sum(), 1)
+        place = np.arange(1, count + 1)
         _line(ax, place, middle, label, index)
+        there = np.isfinite(middle) & np.isfinite(error)
+        place, middle, error = place[there], middle[there], error[there]
         low, high = middle - 2 * error, middle + 2 * error
         ax.fill_between(place, low, high, color=f"C{index}", alpha=0.2)
     ax.axhline(0, color="0.5", linestyle=":", linewidth=1)
-    ax.set_xlabel("i / n, largest first")
+    ax.set_xlabel("number of the exponent, largest first")
     ax.set_ylabel("exponent, nats per step")
     ax.set_title(title or "Lyapunov spectrum: above 0 grows, below 0 fades")
     ax.legend()
     return ax
 
 
-def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None) -> Any:
+def gate_histogram(
+    activation: Any, ax: Any = None, *, where: Any = None, title: str | None = None
+) -> Any:
     """How the activations of a gate are spread, step by step.
 
     Args:
         activation: `(T, *batch, H)` in [0, 1] or [-1, 1]: an entry of
             `gate_activations`.
+        where: which steps count, `(T, *batch)` booleans; by default all.
         ax, title: as in `gradient_norms`, as are result and error.
 
     Example:
@@ -225,12 +244,18 @@ def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None)
     ax = _axes(ax)
     from matplotlib.colors import PowerNorm
 
-    values = _rows(activation)
-    edges = np.linspace(min(0.0, np.floor(values.min())), 1, 41)
-    counts = np.stack([np.histogram(row, edges)[0] for row in values], 1)
+    values = np.asarray(activation, float)
+    if where is not None:
+        values = np.where(np.asarray(where)[..., None], values, np.nan)
+    values = _rows(values)
+    there = np.isfinite(values)
+    low, high = (values[there].min(), values[there].max()) if there.any() else (0, 1)
+    edges = np.linspace(min(0.0, np.floor(low)), max(1.0, high), 41)
+    rows = [row[known] for row, known in zip(values, there, strict=True)]
+    counts = np.stack([np.histogram(row, edges)[0] for row in rows], 1)
     extent = (-0.5, len(values) - 0.5, edges[0], edges[-1])
     image = ax.imshow(
-        counts / counts.sum(0),
+        counts / np.maximum(counts.sum(0), 1),
         origin="lower",
         aspect="auto",
         extent=extent,
@@ -239,7 +264,7 @@ def gate_histogram(activation: Any, ax: Any = None, *, title: str | None = None)
         interpolation="nearest",
     )
     ax.figure.colorbar(image, ax=ax, label="fraction of units and examples")
-    middle = np.median(values, axis=1)
+    middle = [np.median(row) if row.size else np.nan for row in rows]
     ax.plot(np.arange(len(values)), middle, color="w", linewidth=1.5, label="median")
     ax.set_xlabel("time step t")
     ax.set_ylabel("activation")
@@ -299,6 +324,23 @@ def _rows(values: Any) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def _line(ax: Any, x: Any, y: Any, label: str, index: int) -> None:
-    style = STYLES[index % len(STYLES)]
-    ax.plot(x, y, label=label, color=f"C{index}", linestyle=style)
+def _line(
+    ax: Any, x: np.ndarray, y: np.ndarray, label: str, index: int, positive: bool = False
+) -> None:
+    shown = np.isfinite(y) & (y > 0 if positive else True)
+    style, marker = STYLES[index % len(STYLES)], MARKERS[index // len(STYLES) % 4]
+    alone = np.count_nonzero(shown) == 1  # one point is no line
+    ax.plot(
+        x,
+        np.where(shown, y, np.nan),  # a gap
+        label=label,
+        color=f"C{index}",
+        linestyle=style,
+        marker=marker or ("o" if alone else None),
+        markevery=max(len(x) // 8, 1),
+    )
+
+
+def _log_scale(ax: Any) -> None:
+    if any(np.isfinite(line.get_ydata()).any() for line in ax.get_lines()):
+        ax.set_yscale("log")  # of nothing it would warn

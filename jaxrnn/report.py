@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import plotting
 from .cell import Cell
 from .checks import time_and_batch
 from .gates import gate_activations, saturation, time_constants
-from .lags import StepLoss, lag_profile, memory_horizon
+from .lags import StepLoss, memory_horizon, profile_of
 from .methods import Scan
+from .run import Call
 from .streams import check_streams, valid_steps
 
-STABLE = 10.0  # a change by less than this factor, over all lags, is none
-
 KEEPS = ("f", "z")  # the gates that are a rate of keeping, of an LSTM and of a GRU
+CANDIDATES = ("g", "n")  # those that are a tanh
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,12 @@ class Fading:
     """How one leaf of the carry loses its gradient with the lag.
 
     Attributes:
-        norms: `(lags,)`, the mean over samples and examples of ||dL_t/dcarry_(t-k)||.
-        first: the norm at the first lag at which it is not zero.
-        rate: the slope of ln norms over the lags, by least squares: nats per step.
+        norms: `(lags,)`, relative to `first`: the mean over examples, each relative to
+            its own first, of ||dL_t/dcarry_(t-k)||. So a lag that some examples are too
+            short for is compared with the same examples at the first.
+        first: the mean norm at the first lag at which it is not zero; 0 if all are.
+        rate: the slope of ln norms over the lags, by least squares: nats per step; NaN
+            where there are not two lags to tell it.
         horizon, hundredth: the lags at which the norm is 1/e and 1% of the first.
     """
 
@@ -40,18 +44,22 @@ class Fading:
 
     @property
     def verdict(self) -> str:
-        """Vanishing, exploding, or stable if all lags change it less than 10-fold.
+        """Vanishing, exploding, or stable if all lags change it less than e-fold.
 
-        Zero, or not finite, where the gradient is.
+        Zero, not finite, or too few lags to tell.
         """
         if not np.isfinite(self.norms).all():
             return "not finite"
+        if len(self.norms) < 2:
+            return "too few lags"
         if not self.first:
             return "zero"
         if not self.norms[-1]:
             return "vanishing"  # whatever it was on the way
+        if math.isnan(self.rate):
+            return "too few lags"
         change = self.rate * (len(self.norms) - 1)
-        if abs(change) < math.log(STABLE):
+        if abs(change) < 1:
             return "stable"
         return "vanishing" if change < 0 else "exploding"
 
@@ -62,9 +70,10 @@ class GateUse:
 
     Attributes:
         mean: of the activation.
-        low, high: the mean fraction of the time for which a unit is below 0.1 (of a tanh,
-            -0.9) and above 0.9.
-        time_constants: `(H,)`, in steps, of a gate that keeps; else None.
+        low, high: the mean fraction of the time for which a unit is below 0.1 (of a
+            candidate "g" or "n", which is a tanh, -0.9) and above 0.9.
+        time_constants: `(H,)`, in steps, of a gate "f" or "z", a rate of keeping; else
+            None.
     """
 
     mean: float
@@ -104,7 +113,7 @@ class GradientReport:
             (
                 name,
                 leaf.verdict,
-                f"x {math.exp(leaf.rate):.3f}",
+                "-" if math.isnan(leaf.rate) else f"x {math.exp(leaf.rate):.3f}",
                 _lag(leaf.horizon, leaf.norms),
                 _lag(leaf.hundredth, leaf.norms),
                 f"{leaf.first:.2g}",
@@ -178,23 +187,15 @@ def gradient_report(
         >>> print(report.fading["carry"].verdict)
         vanishing
     """
-    profile = lag_profile(
-        step_loss,
-        cell,
-        params,
-        xs,
-        carry,
-        sample_key=sample_key,
-        samples=samples,
-        max_lag=max_lag,
-        lengths=lengths,
-        key=key,
-        method=method,
-    )
+    streams = lengths, None, None
+    call = Call("gradient_report", cell, params, xs, carry, *streams, False, key, method)
+    profile = profile_of(step_loss, call, sample_key, samples, max_lag)
     counts = np.asarray(profile.counts)
+    moves = _named(jax.eval_shape(cell.initial_carry, params))
     fading = {
         name: _fading(np.asarray(leaf, float), counts)
         for name, leaf in _named(profile.norms).items()
+        if jnp.issubdtype(moves[name].dtype, jnp.inexact)  # integers have no gradient
     }
     gates = gate_activations(
         cell, params, xs, carry, lengths=lengths, key=key, method=method
@@ -217,29 +218,38 @@ def _named(tree: Any) -> dict[str, Any]:
 
 
 def _fading(norms: np.ndarray, counts: np.ndarray) -> Fading:
-    weights = counts.reshape(len(norms), -1)
-    total = weights.sum(1)
-    if not total.any():
+    counts = counts.reshape(len(norms), -1)
+    norms = norms.reshape(len(norms), -1)
+    if not counts.any():
         raise ValueError("gradient_report: no example has a valid step")
-    mean = (norms.reshape(len(norms), -1) * weights).sum(1) / np.maximum(total, 1)
-    mean = mean[total > 0]
+    # Each example by its own first: those that end early would make a step in the mean.
+    firsts = np.take_along_axis(norms, np.argmax(norms > 0, axis=0)[None], axis=0)[0]
+    weights = counts * ((firsts > 0) | ~np.isfinite(firsts))
+    total = weights.sum(1)
+    relative = np.divide(norms, firsts, out=np.zeros_like(norms), where=weights > 0)
+    mean = (relative * weights).sum(1) / np.maximum(total, 1)
+    mean = mean[counts.sum(1) > 0]
     there = (mean > 0) & np.isfinite(mean)
     lags = np.arange(len(mean))[there]
-    rate = 0.0
-    if len(lags) > 1:
-        rate = float(np.polyfit(lags, np.log(mean[there]), 1)[0])
-    elif not mean[-1]:
-        rate = -math.inf  # all but one are zero, or all
+    rate = math.nan
+    if np.isfinite(mean).all():
+        if len(lags) > 1:
+            rate = float(np.polyfit(lags, np.log(mean[there]), 1)[0])
+        elif len(mean) > 1 and not mean[-1]:
+            rate = -math.inf  # all but one are zero, or all
     horizon, hundredth = (float(memory_horizon(mean, x)) for x in (1 / math.e, 0.01))
-    first = float(mean[lags[0]]) if len(lags) else 0.0
+    some = weights.max(0)
+    first = float((np.nan_to_num(firsts) * some).sum() / max(some.sum(), 1))
     return Fading(mean, first, rate, horizon, hundredth)
 
 
 def _use(name: str, gate: jax.Array, where: Any) -> GateUse:
     keeps = name.rpartition(".")[2] in KEEPS
-    low = -0.9 if float(gate.min()) < 0 else 0.1
+    candidate = name.rpartition(".")[2] in CANDIDATES or float(gate.min()) < 0
+    low = -0.9 if candidate else 0.1
     ends = saturation(gate, low=low, where=where)
-    counted = np.asarray(gate) if where is None else np.asarray(gate)[np.asarray(where)]
+    counted = np.asarray(gate, float)  # a long sum
+    counted = counted if where is None else counted[np.asarray(where)]
     constants = np.asarray(time_constants(gate, where=where)) if keeps else None
     return GateUse(
         mean=float(counted.mean()),
@@ -250,6 +260,8 @@ def _use(name: str, gate: jax.Array, where: Any) -> GateUse:
 
 
 def _lag(lag: float, norms: np.ndarray) -> str:
+    if math.isnan(lag) or len(norms) < 2:
+        return "-"
     return f"> {len(norms) - 1}" if math.isinf(lag) else f"{lag:.1f}"
 
 

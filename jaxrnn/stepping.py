@@ -65,7 +65,7 @@ def steps_of(call: Call) -> Steps:
     if key is not None:
         keys = keys_in_time(key, jnp.arange(T), tuple(batch_shape))
     params = call.cell.prepare(call.params, prepare_key(key))
-    _check_steps(call, params, first, len(batch_shape))
+    check_steps(call, len(batch_shape))
     return Steps(
         params=params,
         first=first,
@@ -77,17 +77,21 @@ def steps_of(call: Call) -> Steps:
     )
 
 
-def _check_steps(call: Call, params: Any, carry: Any, batch_ndim: int) -> None:
-    def example(leaf: Any, axes: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(jnp.shape(leaf)[axes:], jnp.result_type(leaf))
+def check_steps(call: Call, batch_ndim: int) -> None:
+    """Raise unless the cell of a call can take a single step."""
+    cell, params = call.cell, call.params
 
-    carry = jax.tree.map(lambda leaf: example(leaf, batch_ndim), carry)
-    x = jax.tree.map(lambda leaf: example(leaf, 1 + batch_ndim), call.xs)
-    cell = call.cell
-    try:
-        jax.eval_shape(
-            lambda c, x: cell.step(params, c, cell.project(params, x)), carry, x
+    def one(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(
+            jnp.shape(leaf)[1 + batch_ndim :], jnp.result_type(leaf)
         )
+
+    def step(x: Any) -> Any:
+        ready = cell.prepare(params)
+        return cell.step(ready, cell.initial_carry(params), cell.project(ready, x))
+
+    try:
+        jax.eval_shape(step, jax.tree.map(one, call.xs))
     except TypeError as error:
         raise TypeError(f"{call.name}: {error}") from error
 

@@ -94,6 +94,23 @@ def test_saturation():
     np.testing.assert_allclose(ends.high, [0, 1])
 
 
+@pytest.mark.parametrize("where", [jnp.ones((9, 1), bool), jnp.ones(9, bool)])
+def test_a_where_of_another_shape_is_refused(where):
+    gate = jnp.full((9, 4, 2), 0.95)
+    with pytest.raises(ValueError, match=r"saturation: where has .* expected \(9, 4\)"):
+        jaxrnn.saturation(gate, where=where)
+    with pytest.raises(ValueError, match="time_constants: where has"):
+        jaxrnn.time_constants(gate, where=where)
+
+
+def test_long_sums_of_halves_are_made_in_full():
+    gate = jnp.full((100_000, 1), 0.9, "float16")
+    exact = -1 / np.log(float(jnp.float16(0.9)))
+    np.testing.assert_allclose(jaxrnn.time_constants(gate), [exact], rtol=1e-4)
+    assert jaxrnn.saturation(gate, high=0.5).high == 1
+    assert jnp.isnan(jaxrnn.time_constants(jnp.array([[jnp.nan]])))[0]
+
+
 def test_gates_know_the_noise_of_the_run():
     cell = LSTM(3, 4, recurrent_dropout=0.5)
     params, xs = params_of(cell), inputs_of(cell, (T,))

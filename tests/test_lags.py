@@ -188,6 +188,24 @@ def test_bad_losses_and_steps_are_refused(step_loss, steps, error, message):
         gradient_map(step_loss, cell, params, xs, steps=steps)
 
 
+def test_a_horizon_of_what_is_not_finite_is_nan():
+    norms = jnp.array([[1.0, jnp.inf, 1.0], [0.5, 1.0, jnp.nan], [0.1, 0.5, 0.1]])
+    found = memory_horizon(norms)
+    assert jnp.isfinite(found[0]) and jnp.isnan(found[1]) and jnp.isnan(found[2])
+
+
+def test_a_cell_over_whole_sequences_has_no_profile():
+    cell = jaxrnn.Bidirectional(GRU(3, 4), GRU(3, 4))
+    with pytest.raises(TypeError, match=r"lag_profile: Bidirectional.* single step"):
+        lag_profile(
+            squares,
+            cell,
+            params_of(cell),
+            inputs_of(cell, (T, B)),
+            sample_key=jax.random.key(0),
+        )
+
+
 def test_a_level_outside_of_0_to_1_is_refused():
     with pytest.raises(ValueError, match="memory_horizon: level is 1"):
         memory_horizon(jnp.ones(3), 1)

@@ -142,6 +142,44 @@ def test_a_direction_that_is_lost_has_minus_infinity_and_nothing_is_nan():
         assert not jnp.any(jnp.isnan(leaf))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_directions_lost_along_no_axis_have_minus_infinity(dtype):
+    """A dense kernel of rank 2: QR leaves rounding where there is nothing."""
+    cell = Elman(3, 6, activation="identity")
+    rng = np.random.default_rng(0)
+    U = rng.normal(size=(6, 2)) @ rng.normal(size=(2, 6))
+    params = params_of(cell) | {"recurrent_kernel": jnp.asarray(U)}
+    params, xs = jax.tree.map(
+        lambda leaf: leaf.astype(dtype), (params, inputs_of(cell, (60,)))
+    )
+    spectrum = lyapunov_spectrum(cell, params, xs)
+    size = np.sort(np.log(np.abs(np.linalg.eigvals(U))))[::-1]
+    np.testing.assert_allclose(spectrum.exponents[:2].sum(), size[:2].sum(), rtol=1e-2)
+    np.testing.assert_array_equal(spectrum.exponents[2:], [-np.inf] * 4)
+    np.testing.assert_array_equal(spectrum.standard_error[2:], np.zeros(4))
+    every = lyapunov_spectrum(cell, params, xs, every=2)
+    np.testing.assert_array_equal(every.exponents[2:], [-np.inf] * 4)
+
+
+def test_half_precision_is_measured_in_single():
+    cell = Elman(3, 4)
+    half = jax.tree.map(
+        lambda leaf: leaf.astype("bfloat16"), (params_of(cell), inputs_of(cell, (200,)))
+    )
+    exact = jax.tree.map(lambda leaf: leaf.astype("float64"), half)
+    found, expected = lyapunov_spectrum(cell, *half), lyapunov_spectrum(cell, *exact)
+    np.testing.assert_allclose(found.exponents, expected.exponents, atol=0.05)
+    jacobians = jaxrnn.step_jacobians(cell, *half)
+    radius = jaxrnn.spectral_radius(jacobians)
+    assert radius.dtype == "bfloat16"
+    close = {"rtol": 0.05, "atol": 0.05}
+    exact = jaxrnn.step_jacobians(cell, *exact)
+    np.testing.assert_allclose(radius, jaxrnn.spectral_radius(exact), **close)
+    logs = jaxrnn.product_singular_values(jacobians, 2)[0]
+    expected = jaxrnn.product_singular_values(exact, 2)[0]
+    np.testing.assert_allclose(logs, expected, **close)
+
+
 def test_a_dead_cell_has_minus_infinity_throughout():
     cell, params = linear(np.zeros((3, 3)))
     actual = lyapunov_spectrum(cell, params, jnp.zeros((50, 1)))

@@ -60,8 +60,8 @@ def test_a_figure_is_drawn_into_the_axes_given_and_says_what_it_shows(name):
 def test_norms_are_means_over_the_batch():
     ax = plotting.gradient_norms({"a": NORMS, "b": 2 * NORMS})
     drawn = lines(ax)
-    np.testing.assert_allclose(drawn["a"], [[0, 0], [1, 3], [2, 0.75]])
-    np.testing.assert_allclose(drawn["b"], [[0, 0], [1, 6], [2, 1.5]])
+    np.testing.assert_allclose(drawn["a"], [[0, np.nan], [1, 3], [2, 0.75]])
+    np.testing.assert_allclose(drawn["b"], [[0, np.nan], [1, 6], [2, 1.5]])
     assert ax.get_yscale() == "log"
     styles = {line.get_linestyle() for line in ax.get_lines()}
     assert len(styles) == 2  # legible in grey
@@ -69,13 +69,14 @@ def test_norms_are_means_over_the_batch():
 
 def test_a_profile_is_relative_to_the_first_lag_that_is_not_zero():
     ax = plotting.lag_profile({"c": NORMS})
-    np.testing.assert_allclose(lines(ax)["c"], [[1, 1], [2, 0.25]])
+    np.testing.assert_allclose(lines(ax)["c"], [[0, np.nan], [1, 1], [2, 0.25]])
     levels = [line.get_ydata()[0] for line in ax.get_lines()]
     assert 1 / np.e in levels
 
 
 def test_a_profile_of_zeros_is_an_empty_line():
-    assert len(lines(plotting.lag_profile({"dead": np.zeros(4)}))["dead"]) == 0
+    drawn = lines(plotting.lag_profile({"dead": np.zeros(4)}))["dead"]
+    assert np.isnan(drawn[:, 1]).all()
 
 
 def test_a_map_has_a_row_for_every_loss_and_no_colour_for_zero():
@@ -110,12 +111,72 @@ def test_what_is_rounding_is_not_drawn():
 
 def test_exponents_are_means_with_two_standard_errors_and_none_of_minus_infinity():
     ax = plotting.lyapunov_spectrum({"Elman": SPECTRUM})
-    np.testing.assert_allclose(lines(ax)["Elman"], [[1 / 3, 0.2], [2 / 3, -1.5]])
+    np.testing.assert_allclose(lines(ax)["Elman"], [[1, 0.2], [2, -1.5], [3, np.nan]])
     (band,) = (one.get_paths()[0].vertices for one in ax.collections)
     error = 0.05 / 2  # root of the sum of squares over the number of examples
     low, high = 0.2 - 2 * error, 0.2 + 2 * error
-    found = band[np.isclose(band[:, 0], 1 / 3), 1]
+    found = band[np.isclose(band[:, 0], 1), 1]
     np.testing.assert_allclose([found.min(), found.max()], [low, high], rtol=1e-6)
+
+
+def test_examples_without_steps_are_not_in_the_mean_of_exponents():
+    spectrum = jaxrnn.LyapunovSpectrum(
+        jnp.array([[-1.0, -2.0], [0.0, 0.0]]),
+        jnp.array([[0.1, 0.1], [jnp.inf, jnp.inf]]),
+        jnp.zeros((4, 2, 2)),
+    )
+    ax = plotting.lyapunov_spectrum({"Elman": spectrum})
+    np.testing.assert_allclose(lines(ax)["Elman"], [[1, -1], [2, -2]])
+
+
+def test_a_profile_weighs_examples_by_their_counts():
+    norms = np.array([[1.0, 1.0], [1.0, 0.0]])
+    counts = np.array([[5, 5], [5, 0]])
+    ax = plotting.lag_profile({"h": norms}, counts=counts)
+    np.testing.assert_allclose(lines(ax)["h"], [[0, 1], [1, 1]])
+
+
+def test_steps_that_do_not_count_are_no_closed_gates():
+    where = np.array([[True], [False]])
+    ax = plotting.gate_histogram(GATE, where=where)
+    (image,) = ax.get_images()
+    np.testing.assert_allclose(image.get_array().sum(0), [1, 0])
+    np.testing.assert_allclose(lines(ax)["median"], [[0, 0.5], [1, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("gradient_norms", {"one": np.ones(1)}),
+        ("gradient_norms", {"zero": np.zeros(4)}),
+        ("gradient_norms", {"odd": np.array([1.0, np.nan, np.inf])}),
+        ("lag_profile", {"one": np.ones(1), "zero": np.zeros(1)}),
+        ("gradient_map", np.array([[1.0, 0.0], [np.inf, np.nan]])),
+        ("gradient_map", np.zeros((2, 2))),
+        ("singular_values", np.array([[0.0, -1], [-np.inf, -np.inf]])),
+        ("singular_values", jnp.zeros((2, 3), "bfloat16")),
+        ("singular_values", np.zeros((1, 1), int)),
+        ("gate_histogram", np.full((3, 1, 2), np.nan)),
+        ("gate_histogram", 3 * GATE),
+        ("eigenvalues", {"one": np.ones((1, 1))}),
+        (
+            "lyapunov_spectrum",
+            {"one": jaxrnn.LyapunovSpectrum(-jnp.ones(1), jnp.ones(1), jnp.ones((1, 1)))},
+        ),
+    ],
+)
+def test_odd_input_is_drawn_without_a_warning(name, values):
+    ax = getattr(plotting, name)(values)
+    ax.figure.canvas.draw()
+    for line in ax.get_lines():
+        if np.isfinite(line.get_ydata()).sum() == 1 and line.get_label() == "one":
+            assert line.get_marker() == "o"  # a line of one point is not seen
+
+
+def test_lines_differ_without_colour():
+    ax = plotting.gradient_norms({str(i): np.ones(3) for i in range(16)})
+    looks = {(line.get_linestyle(), line.get_marker()) for line in ax.get_lines()}
+    assert len(looks) == 16
 
 
 def test_a_histogram_has_a_column_for_each_step():

@@ -9,7 +9,7 @@ import pytest
 from zoo import inputs_of, params_of
 
 import jaxrnn
-from jaxrnn import LSTM, ClipCarryGradient, Elman, Scan, Stack
+from jaxrnn import LSTM, Bidirectional, ClipCarryGradient, Elman, Scan, Stack
 from jaxrnn.report import Fading
 
 T, B = 40, 2
@@ -35,7 +35,7 @@ def test_the_rate_of_a_linear_network_is_that_of_its_kernel(scale, verdict):
     params |= {"recurrent_kernel": scale * orthogonal}
     found = report(cell, params, inputs_of(cell, (T, B)), max_lag=30)
     fading = found.fading["carry"]
-    np.testing.assert_allclose(fading.norms, 2 * scale ** np.arange(31), rtol=1e-11)
+    np.testing.assert_allclose(fading.norms, scale ** np.arange(31), rtol=1e-11)
     assert fading.rate == pytest.approx(math.log(scale), abs=1e-12)
     assert fading.first == pytest.approx(2) and fading.verdict == verdict
     reach = {0.9: "9.5", 1.0: "> 30", 1.1: "> 30"}[scale]  # -1 / ln 0.9
@@ -71,9 +71,64 @@ def test_a_truncated_gradient_vanishes_and_a_dead_one_is_zero():
     assert "x 0.000" in str(found)
 
 
+def test_too_few_lags_tell_no_rate():
+    cell = LSTM(3, 4)
+    params = params_of(cell)
+    one = report(cell, params, inputs_of(cell, (1, B)))
+    assert {leaf.verdict for leaf in one.fading.values()} == {"too few lags"}
+    two = report(cell, params, inputs_of(cell, (2, B)))
+    assert two.fading["c"].verdict == "too few lags"  # it is not read at lag 0
+    assert str(two).splitlines()[-5 - 3].split()[4] == "-"
+
+
 def test_what_is_not_finite_is_said():
     norms = np.array([1.0, np.inf, np.nan])
     assert Fading(norms, 1.0, 0.0, math.inf, math.inf).verdict == "not finite"
+    cell = Elman(3, 4)
+    xs = inputs_of(cell, (T, B)).at[3].set(jnp.nan)
+    found = report(cell, params_of(cell), xs)
+    assert str(found).splitlines()[-1].split()[:6] == "carry not finite - - -".split()
+
+
+def test_examples_that_end_early_make_no_step_in_the_profile():
+    """The gradient is constant, in the long example and in the short, louder one."""
+    cell = Elman(3, 4, activation="identity")
+    params = params_of(cell) | {"recurrent_kernel": jnp.eye(4)}
+    xs = inputs_of(cell, (T, B))
+    found = jaxrnn.gradient_report(
+        lambda ys: jnp.sum(ys, -1) * jnp.array([[1.0, 1000.0]]),
+        cell,
+        params,
+        xs,
+        sample_key=KEY,
+        lengths=jnp.array([T, 6]),
+    ).fading["carry"]
+    np.testing.assert_allclose(found.norms, np.ones(T // 2 + 1), rtol=1e-12)
+    assert found.verdict == "stable"
+
+
+def test_what_cannot_be_measured_is_refused_by_its_own_name():
+    both = Bidirectional(Elman(3, 4), Elman(3, 4))
+    xs = inputs_of(both, (T, B))
+    with pytest.raises(TypeError, match=r"gradient_report: Bidirectional.* single step"):
+        report(both, params_of(both), xs)
+    cell = Elman(3, 4)
+    with pytest.raises(ValueError, match="gradient_report: xs has no steps"):
+        report(cell, params_of(cell), xs[:0])
+    with pytest.raises(ValueError, match="gradient_report: samples is 0"):
+        report(cell, params_of(cell), xs, samples=0)
+
+
+def test_gates_in_half_precision_are_counted_in_full():
+    cell = LSTM(3, 8)
+    params, xs = params_of(cell), inputs_of(cell, (300, 4))
+    half = jax.tree.map(lambda leaf: leaf.astype("bfloat16"), (params, xs))
+    exact = jax.tree.map(lambda leaf: leaf.astype("float64"), half)
+    found, expected = report(cell, *half), report(cell, *exact)
+    for name in "ifgo":
+        assert found.gates[name].mean == pytest.approx(
+            expected.gates[name].mean, abs=0.01
+        )
 
 
 def test_examples_weigh_by_the_lags_that_they_have():

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..checks import is_number
+
 # One, or several in a tuple, the first first: each turns logits into other logits.
 Sampler = Callable[[jax.Array], jax.Array] | tuple[Callable[[jax.Array], jax.Array], ...]
 
@@ -50,7 +52,7 @@ class Temperature:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if not _number(self.temperature) or not 0 < self.temperature < float("inf"):
+        if not is_number(self.temperature) or not 0 < self.temperature < float("inf"):
             raise ValueError(
                 f"Temperature: temperature is {self.temperature!r}, expected a positive "
                 "number; for the most probable symbol take Greedy()"
@@ -118,7 +120,7 @@ class Nucleus:
     mass: float
 
     def __post_init__(self) -> None:
-        if not _number(self.mass) or not 0 < self.mass <= 1:
+        if not is_number(self.mass) or not 0 < self.mass <= 1:
             raise ValueError(f"Nucleus: mass is {self.mass!r}, expected one in (0, 1]")
 
     def __call__(self, logits: jax.Array) -> jax.Array:
@@ -159,7 +161,3 @@ def check_sampler(call: str, sampler: Any, key: Any) -> None:
             f"{call}: key is None, but {sampler!r} draws: give a jax.random.key, or "
             "the sampler Greedy()"
         )
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
