@@ -3,7 +3,8 @@
 Trains networks of equal hidden size on the adding problem and on copy memory. Prints for
 each remedy the loss reached beside that of a guess without memory, the training steps
 until the task was solved, and the gradient horizon at initialisation: the lag at which
-the gradient of one step's loss has fallen to 1/e of its first size.
+the gradient of one step's loss has fallen to 1/e of its first size. Ctrl-C ends the
+training and shows the rows that are done.
 
     python examples/remedies.py
     python examples/remedies.py --quick
@@ -23,8 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
+from memory_tasks import WORD, Task, adding, copy
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
@@ -33,65 +34,9 @@ from rich.table import Table
 import jaxrnn
 from jaxrnn import Dense, Stack, initializers
 
-SYMBOLS, WORD = 8, 10  # of copy memory: the alphabet, and how many are to be remembered
 SOLVED = 0.1  # of the loss of a guess without memory
 TEST = 256  # sequences
-
-
-class Task(NamedTuple):
-    """Sequences that are drawn, and what is lost on them."""
-
-    sample: Callable[[jax.Array, int], tuple[jax.Array, jax.Array]]  # (key, batch)
-    step_losses: Callable[[jax.Array, jax.Array], jax.Array]  # (ys, targets) -> (T, B)
-    loss: Callable[[jax.Array, jax.Array], jax.Array]  # what is trained, and reported
-    inputs: int
-    outputs: int
-    guess: float  # the loss without memory
-
-
-def adding(length: int) -> Task:
-    """The sum of two marked numbers, one in either half, after the last of `length`."""
-
-    def sample(key: jax.Array, batch: int) -> tuple[jax.Array, jax.Array]:
-        numbers, first, second = jax.random.split(key, 3)
-        values = jax.random.uniform(numbers, (length, batch))
-        half = length // 2
-        places = jnp.stack(
-            [
-                jax.random.randint(first, (batch,), 0, half),
-                jax.random.randint(second, (batch,), half, length),
-            ]
-        )
-        marks = jax.nn.one_hot(places, length, axis=0).sum(1)
-        return jnp.stack([values, marks], -1), (values * marks).sum(0)
-
-    def step_losses(ys: jax.Array, targets: jax.Array) -> jax.Array:
-        return (ys[..., 0] - targets) ** 2
-
-    def loss(ys: jax.Array, targets: jax.Array) -> jax.Array:
-        return jnp.mean(step_losses(ys, targets)[-1])
-
-    return Task(sample, step_losses, loss, inputs=2, outputs=1, guess=1 / 6)
-
-
-def copy(length: int) -> Task:
-    """Ten symbols, to be said again after `length` blanks."""
-    T, delimiter = length + 2 * WORD, SYMBOLS + 1
-
-    def sample(key: jax.Array, batch: int) -> tuple[jax.Array, jax.Array]:
-        word = jax.random.randint(key, (WORD, batch), 1, SYMBOLS + 1)
-        blank = jnp.zeros((T, batch), int)
-        xs = blank.at[:WORD].set(word).at[-WORD - 1].set(delimiter)
-        return jax.nn.one_hot(xs, delimiter + 1), blank.at[-WORD:].set(word)
-
-    def step_losses(ys: jax.Array, targets: jax.Array) -> jax.Array:
-        return optax.softmax_cross_entropy_with_integer_labels(ys, targets)
-
-    def loss(ys: jax.Array, targets: jax.Array) -> jax.Array:
-        return jnp.mean(step_losses(ys, targets))
-
-    guess = WORD * math.log(SYMBOLS) / T
-    return Task(sample, step_losses, loss, SYMBOLS + 2, SYMBOLS + 1, guess)
+NUMBERS = "remedies.json"
 
 
 class Remedy(NamedTuple):
@@ -111,25 +56,26 @@ def skips(inputs: int, hidden: int) -> tuple[jaxrnn.Cell, ...]:
     return Dense(inputs, hidden), jaxrnn.Residual(cell), jaxrnn.Residual(cell)
 
 
-def clipped(inputs: int, hidden: int) -> tuple[jaxrnn.Cell, ...]:
-    cell = jaxrnn.Elman(inputs, hidden, recurrent_init=initializers.uniform)
-    return (jaxrnn.ClipCarryGradient(cell, max_norm=1.0),)
-
-
 UNIFORM = one(jaxrnn.Elman, recurrent_init=initializers.uniform)
 ORTHOGONAL = one(jaxrnn.Elman, recurrent_init=initializers.orthogonal)
 IDENTITY = one(jaxrnn.Elman, activation="relu", recurrent_init=initializers.identity)
 
 
-def remedies(longest: int) -> dict[str, Remedy]:
-    """By name; `longest` is the longest dependency of the task."""
+def remedies(longest: int, batch: int) -> dict[str, Remedy]:
+    """By name; `longest` is the longest dependency of the task, `batch` its examples."""
     chrono = one(jaxrnn.LSTM, bias_init=initializers.Chrono(longest))
+
+    def clipped(*sizes: int) -> tuple[jaxrnn.Cell, ...]:
+        # Of one example's part in the mean over the batch.
+        return (jaxrnn.ClipCarryGradient(*IDENTITY(*sizes), max_norm=1 / batch),)
+
     return {
         "tanh-uniform": Remedy(UNIFORM),
         "clip-global-norm": Remedy(UNIFORM, max_norm=1.0),
-        "clip-carry": Remedy(clipped),
         "orthogonal": Remedy(ORTHOGONAL),
-        "identity-relu": Remedy(IDENTITY, max_norm=1.0),
+        "identity-relu": Remedy(IDENTITY),
+        "identity-clip-global": Remedy(IDENTITY, max_norm=1.0),
+        "identity-clip-carry": Remedy(clipped),
         "residual-2-layers": Remedy(skips, max_norm=1.0),
         "gru": Remedy(one(jaxrnn.GRU)),
         "lstm": Remedy(one(jaxrnn.LSTM)),
@@ -181,17 +127,20 @@ def test(model: jaxrnn.Cell, task: Task, params: Any, key: jax.Array) -> jax.Arr
     return task.loss(jaxrnn.unroll(model, params, xs)[1], targets)
 
 
-def horizon(model: jaxrnn.Cell, task: Task, params: Any, key: jax.Array) -> float:
+def horizon(
+    model: jaxrnn.Cell, method: Any, task: Task, params: Any, key: jax.Array, batch: int
+) -> float:
     """Of the carry of the layer below the readout: of an LSTM the longer of h and c."""
     draw, steps = jax.random.split(key)
     xs, targets = task.sample(draw, 16)
     profile = jaxrnn.lag_profile(
-        lambda ys: task.step_losses(ys, targets),
+        lambda ys: task.step_losses(ys, targets) / batch,  # as large as in training
         model,
         params,
         xs,
         sample_key=steps,
         max_lag=len(xs) - 1 - len(xs) // 10,
+        method=method,
     )
     leaves = jax.tree.leaves(profile.norms[-2])
     return max(float(jaxrnn.memory_horizon(leaf.mean(1))) for leaf in leaves)
@@ -207,14 +156,15 @@ def study(name: str, remedy: Remedy, task: Task, args: Any, progress: Progress) 
     adam = optax.adam(args.learning_rate)
     clip = optax.clip_by_global_norm(remedy.max_norm) if remedy.max_norm else None
     optimizer = optax.chain(clip, adam) if clip else adam
-    result = {"horizon": horizon(model, task, params, lags), "solved": None, "losses": []}
+    common = model, remedy.method, task
+    far = horizon(*common, params, lags, args.batch_size)
+    result = {"horizon": far, "solved": None, "losses": []}
     state = params, optimizer.init(params)
     started = time.perf_counter()
     for start in range(0, args.steps, args.every):
         every = min(args.every, args.steps - start)
         keys = jax.random.split(jax.random.fold_in(training, start), every)
-        common = model, remedy.method, task, optimizer, args.batch_size
-        state, _ = train(*common, state, keys)
+        state, _ = train(*common, optimizer, args.batch_size, state, keys)
         loss = float(test(model, task, state[0], fixed))
         result["losses"].append(loss)
         progress.update(bar, advance=every, note=f"loss {loss:.4f}")
@@ -242,16 +192,46 @@ def shown(title: str, task: Task, results: dict[str, dict], steps: int) -> Table
             f"{loss:.4f}" if math.isfinite(loss) else "not finite",
             f"{loss / task.guess:.0%}" if math.isfinite(loss) else "-",
             str(solved) if solved else f"not in {steps}",
-            "beyond T" if math.isinf(far) else f"{far:.1f}",
+            "beyond T" if math.isinf(far) else "-" if math.isnan(far) else f"{far:.1f}",
         )
     table.add_section()
     table.add_row("guess without memory", f"{task.guess:.4f}", "100%", "", "")
     return table
 
 
+def save(results: dict, tasks: dict[str, Task], args: Any) -> None:
+    """After every row; JSON has no infinity, and null stands for it."""
+    numbers = {
+        "arguments": vars(args),
+        "versions": {"python": sys.version.split()[0], "jax": jax.__version__},
+        "guesses": {name: tasks[name].guess for name in args.tasks},
+        "results": results,
+    }
+    none = lambda leaf: isinstance(leaf, float) and not math.isfinite(leaf)  # noqa: E731
+    numbers = jax.tree.map(lambda leaf: None if none(leaf) else leaf, numbers)
+    text = json.dumps(numbers, default=str, allow_nan=False)
+    (args.out / NUMBERS).write_text(text)
+
+
 def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return value
+
+
+def seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**32):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number below 2^32")
     return int(text)
 
 
@@ -261,7 +241,7 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    names = list(remedies(3))
+    names = list(remedies(3, 1))
     out = Path("outputs/remedies")
     both = ["adding", "copy"]
     add("--tasks", nargs="+", choices=both, default=both, help="what to learn")
@@ -272,8 +252,8 @@ def arguments() -> argparse.Namespace:
     add("--batch-size", type=positive, default=32, help="sequences in a training step")
     add("--steps", type=positive, default=6000, help="training steps, at most")
     add("--every", type=positive, default=100, help="training steps between two tests")
-    add("--learning-rate", type=float, default=1e-3, help="of Adam, for all")
-    add("--seed", type=int, default=0, help="of parameters and sequences")
+    add("--learning-rate", type=rate, default=1e-3, help="of Adam, for all")
+    add("--seed", type=seed, default=0, help="of parameters and sequences")
     add("--quick", action="store_true", help="other defaults, that end in two minutes")
     add("--out", type=Path, default=out, help="folder for the numbers")
     args = parser.parse_args()
@@ -282,8 +262,9 @@ def arguments() -> argparse.Namespace:
         args = parser.parse_args()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / NUMBERS).touch()
     except OSError as error:
-        parser.error(f"argument --out: no folder {args.out}: {error.strerror}")
+        parser.error(f"argument --out: cannot write to {args.out}: {error.strerror}")
     if args.adding_length < 3:
         parser.error("argument --adding-length: expected 3 or more")
     return args
@@ -305,10 +286,11 @@ def main() -> None:
     try:
         with progress:
             for name in args.tasks:
-                known = remedies(longest[name])
+                known = remedies(longest[name], args.batch_size)
                 for remedy in args.remedies:
                     row = study(remedy, known[remedy], tasks[name], args, progress)
                     results[name][remedy] = row
+                    save(results, tasks, args)
     except KeyboardInterrupt:
         stopped = True
         console.print("\nInterrupted: what follows was done until then.")
@@ -322,15 +304,7 @@ def main() -> None:
         f"{args.hidden_size}, Adam at {args.learning_rate}, {args.batch_size} sequences "
         f"a step, at most {args.steps} steps, seed {args.seed}; the same for all."
     )
-    numbers = {
-        "arguments": vars(args),
-        "versions": {"python": sys.version.split()[0], "jax": jax.__version__},
-        "guesses": {name: tasks[name].guess for name in args.tasks},
-        "results": results,
-    }
-    path = args.out / "remedies.json"
-    path.write_text(json.dumps(numbers, default=str))
-    console.print(f"Numbers: {path}")
+    console.print(f"Numbers: {args.out / NUMBERS}")
     raise SystemExit(130 if stopped else 0)
 
 
