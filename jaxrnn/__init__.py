@@ -69,4 +69,4 @@ from .sequence import trajectory as trajectory
 from .sequence import unroll as unroll
 from .zoneout import Zoneout as Zoneout
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
