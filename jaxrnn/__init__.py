@@ -18,6 +18,7 @@ from .combinators import Residual as Residual
 from .combinators import Stack as Stack
 from .combinators import Wrapper as Wrapper
 from .combinators import concatenate as concatenate
+from .context import Context as Context
 from .decoding import Beams as Beams
 from .decoding import FreeRunning as FreeRunning
 from .decoding import Generated as Generated

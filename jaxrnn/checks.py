@@ -91,12 +91,37 @@ def check_carry(
     call: str, cell: "Cell", params: Any, carry: Any, batch_shape: tuple[int, ...]
 ) -> None:
     """Raise unless `carry` is `cell.initial_carry(params)` with `batch_shape` first."""
+    from .context import emptied
+
     expected = jax.eval_shape(cell.initial_carry, params)
     if batch_shape:
         remedy = f"make one with batched_carry(cell, params, {batch_shape})"
     else:
         remedy = "make one with cell.initial_carry(params)"
-    _compare(call, "carry", carry, expected, batch_shape, cell, remedy)
+    _compare(call, "carry", emptied(carry), expected, batch_shape, cell, remedy)
+
+
+def check_contexts(
+    call: str, cell: "Cell", carry: Any, batch_shape: tuple[int, ...]
+) -> None:
+    """Raise unless every context in `carry` is filled, with `batch_shape` first."""
+    from .context import contexts
+
+    for context in contexts(carry):
+        leaves = jax.tree.leaves(context)
+        if not leaves:
+            raise ValueError(
+                f"{call}: the carry of {cell} has an empty Context, expected one that "
+                "says what the cell reads besides x: give a carry that holds it, such as "
+                "`attend` makes"
+            )
+        for leaf in leaves:
+            if jnp.shape(leaf)[: len(batch_shape)] != batch_shape:
+                raise ValueError(
+                    f"{call}: the Context in the carry has a leaf of shape "
+                    f"{jnp.shape(leaf)}, expected {batch_shape} first: batch axes come "
+                    "first in a carry"
+                )
 
 
 def _compare(

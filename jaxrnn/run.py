@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from . import checks
 from .cell import Cell, as_input
+from .context import contexts, emptied, filled, holding
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .probes import Gated, Observed, Perturbed
 from .streams import Streams, check_streams, streams_of, valid_steps, zeroed
@@ -75,15 +76,18 @@ class Run:
         checks.leading_shape(self.call, name, cell, xs, "T, *batch", ndim)
         self._check_carry(cell, carry, xs)
         xs = zeroed(self.streams.valid, xs)  # also what a combinator made of zeros
-        carry = self._settled(cell, params, carry, xs)
+        held, carry = contexts(carry), emptied(carry)
+        cell, params, axes = holding(cell, params, held)
+        carry = self._settled(cell, params, carry, xs, axes)
         gate = self.streams.backward if self.reverse else self.streams.forward
         probed, inputs, own = cell, xs, params
         if gate is not None:
             initial = jax.tree.map(
                 lambda leaf, to: jnp.asarray(leaf, to.dtype), self.initial, carry
             )
-            landing = self._landing(cell, params, initial, xs)
+            landing = self._landing(cell, params, initial, xs, axes)
             params, inputs = (params, initial, landing), (inputs, gate)
+            axes = axes and (axes, None, None)
             probed = Gated(probed)
         if self.perturbation is not None:
             probed, inputs = Perturbed(probed), (inputs, self.perturbation)
@@ -97,16 +101,19 @@ class Run:
             self.keys,
             batch_ndim=self.batch_ndim,
             reverse=self.reverse,
+            **({"params_axes": axes} if held else {}),
         )
         if self.observe is not None:
             carries, ys = ys
             last = self.observe(self, cell, own, carry, carries, xs)
+        else:
+            last = filled(last, held)
         return last, as_input(ys, xs)
 
     def _check_carry(self, cell: Cell, carry: Any, xs: Any) -> None:
         batch = jnp.shape(jax.tree.leaves(xs)[0])[1 : 1 + self.batch_ndim]
         expected = jax.eval_shape(lambda: repeat(self.initial, batch))
-        if not checks.alike(carry, expected):
+        if not checks.alike(emptied(carry), expected):
             raise ValueError(
                 f"{self.call}: {cell} got a carry of the shapes {checks.shapes(carry)}, "
                 f"expected {checks.shapes(expected)}: in `sequence`, cell i gets "
@@ -114,7 +121,7 @@ class Run:
                 "returned, since a trajectory has every carry there"
             )
 
-    def _landing(self, cell: Cell, params: Any, initial: Any, xs: Any) -> Any:
+    def _landing(self, cell: Cell, params: Any, initial: Any, xs: Any, axes: Any) -> Any:
         """The carry after one step from the initial one, over an x of zeros.
 
         What `output` reads at a masked step, and drops: like any carry that it may count
@@ -122,12 +129,18 @@ class Run:
         """
         if self.streams.valid is None:
             return None
-        axes = 1 + self.batch_ndim
-        x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[axes:], leaf.dtype), xs)
+
+        def zeros(leaf: Any, axes: int) -> jax.Array:
+            return jnp.zeros(jnp.shape(leaf)[axes:], jnp.result_type(leaf))
+
+        if axes is not None:  # any context will do, zeros for instance
+            own, held = params
+            params = own, jax.tree.map(lambda leaf: zeros(leaf, self.batch_ndim), held)
+        x = jax.tree.map(lambda leaf: zeros(leaf, 1 + self.batch_ndim), xs)
         carry = cell.step(params, initial, cell.project(params, x))
         return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), carry, initial)
 
-    def _settled(self, cell: Cell, params: Any, carry: Any, xs: Any) -> Any:
+    def _settled(self, cell: Cell, params: Any, carry: Any, xs: Any, axes: Any) -> Any:
         """The carry in the dtype at which the step is at a fixpoint."""
 
         def example(leaf: Any, axes: int) -> jax.ShapeDtypeStruct:
@@ -136,6 +149,11 @@ class Run:
         def advance(params: Any, carry: Any, x: Any, keys: Keys | None) -> Any:
             return cell.step(params, carry, cell.project(params, x, keys))
 
+        all_params = params
+        if axes is not None:
+            own, held = params
+            one = jax.tree.map(lambda leaf: example(leaf, self.batch_ndim), held)
+            params = own, one
         x = jax.tree.map(lambda leaf: example(leaf, 1 + self.batch_ndim), xs)
         keys = None
         if self.keys is not None:
@@ -166,7 +184,7 @@ class Run:
                     "new leaves to the dtypes of the old ones"
                 )
         carry = jax.tree.map(lambda leaf, to: jnp.asarray(leaf, to.dtype), carry, now)
-        others = params, xs, carry, self.keys, self.streams, self.initial
+        others = all_params, xs, carry, self.keys, self.streams, self.initial
         return varying_with((*others, self.perturbation), carry)
 
 
@@ -218,6 +236,7 @@ def evaluate(
         carry = repeat(cell.initial_carry(params), batch_shape)
     else:
         checks.check_carry(name, cell, params, carry, batch_shape)
+    checks.check_contexts(name, cell, carry, batch_shape)
     streams = check_streams(name, call.lengths, call.mask, call.resets, leading)
     static = name, cell, call.method, call.reverse, observe
     key = typed_key(name, call.key)
@@ -266,7 +285,7 @@ def _evaluate(
     leading = tuple(batch_shape) if observe is None else (T, *batch_shape)
     expected = jax.eval_shape(lambda: repeat(run.initial, leading))
     kept = observe is None or observe is every_carry
-    if kept and not checks.alike(outcome[0], expected):
+    if kept and not checks.alike(emptied(outcome[0]), expected):
         raise TypeError(
             f"{call}: {cell}.sequence gave for its carry the shapes "
             f"{checks.shapes(outcome[0])}, expected {checks.shapes(expected)}: what the "

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .. import checks
 from ..cell import Cell
+from ..context import contexts, emptied, filled
 from ..run import repeat
 from .fed import check_symbols, logits_of, speak
 
@@ -90,17 +91,15 @@ def beam_search(
     if not length_power >= 0:
         raise ValueError(f"{name}: length_power is {length_power!r}, expected 0 or more")
     checks.check_cell(name, cell)
-    checks.check_params(name, cell, params)
-    logits = logits_of(name, cell, params, cell.initial_carry(params))
+    if carry is None:
+        carry = repeat(cell.initial_carry(params), first.shape)
+    logits = logits_of(name, cell, params, carry, first.shape)
     if stop is not None and not 0 <= stop < logits.shape[0]:
         raise ValueError(
             f"{name}: stop is {stop!r}, expected a symbol in 0..{logits.shape[0] - 1}"
         )
-    if carry is None:
-        carry = repeat(cell.initial_carry(params), first.shape)
-    else:
-        checks.check_carry(name, cell, params, carry, first.shape)
-    return _search(cell, width, length, stop, float(length_power), params, carry, first)
+    static = cell, width, length, stop, float(length_power), logits.dtype.name
+    return _search(*static, params, carry, first)
 
 
 class _Kept(NamedTuple):
@@ -112,13 +111,14 @@ class _Kept(NamedTuple):
     scores: jax.Array  # -inf where there is none
 
 
-@partial(jax.jit, static_argnames=("cell", "width", "length", "stop", "power"))
+@partial(jax.jit, static_argnames=("cell", "width", "length", "stop", "power", "dtype"))
 def _search(
     cell: Cell,
     width: int,
     length: int,
     stop: int | None,
     power: float,
+    dtype: str,
     params: Any,
     carry: Any,
     first: jax.Array,
@@ -126,7 +126,7 @@ def _search(
     prepared = cell.prepare(params)
 
     def one(carry: Any, first: jax.Array) -> _Kept:
-        return _one(cell, width, length, stop, power, prepared, carry, first)
+        return _one(cell, width, length, stop, power, dtype, prepared, carry, first)
 
     for _ in first.shape:
         one = jax.vmap(one)
@@ -140,12 +140,13 @@ def _one(
     length: int,
     stop: int | None,
     power: float,
+    dtype: str,
     params: Any,
     carry: Any,
     first: jax.Array,
 ) -> _Kept:
     """Of one example; a beam is its batch."""
-    dtype = logits_of("beam_search", cell, params, carry).dtype
+    held = contexts(carry)  # one for all of the beam
     none = jnp.full(width, -jnp.inf, dtype)
     fill = jnp.full((width, length), 0 if stop is None else stop, first.dtype)
     ended = _Kept(fill, jnp.zeros(width, int), none, none)
@@ -162,10 +163,13 @@ def _one(
         scores = normalised(log_probs, count)
         return _Kept(symbols, jnp.full(width, count), log_probs, scores)
 
+    def one_beam(carry: Any, symbol: jax.Array) -> tuple[Any, jax.Array]:
+        carry, logits = speak(cell, params, filled(carry, held), symbol, None)
+        return emptied(carry), logits
+
     def advance(state: Any, t: jax.Array) -> tuple[Any, None]:
         carries, last, symbols, log_probs, ended = state
-        speaking = jax.vmap(lambda c, s: speak(cell, params, c, s, None))
-        carries, logits = speaking(carries, last)
+        carries, logits = jax.vmap(one_beam)(carries, last)
         of_next = log_probs[:, None] + jax.nn.log_softmax(logits)
         if stop is not None:
             stopped = symbols.at[:, t].set(stop)
@@ -179,7 +183,7 @@ def _one(
         return (carries, symbol, symbols, log_probs, ended), None
 
     start = (
-        repeat(carry, (width,)),
+        repeat(emptied(carry), (width,)),
         jnp.full(width, first),
         fill,
         none.at[0].set(0),  # one beginning, not `width` times the same

@@ -51,16 +51,16 @@ class Fed(Wrapper):
     """
 
     sampler: Sampler
+    symbols: int
+    dtype: str
 
     @property
     def input_shape(self) -> Any:
         return (), ()
 
     def initial_carry(self, params: Any) -> FedCarry:
-        carry = self.cell.initial_carry(params)
-        logits = logits_of("decode", self.cell, params, carry)
-        zeros = jnp.zeros(logits.shape, logits.dtype)
-        return FedCarry(carry, zeros, jnp.zeros((), int))
+        logits = jnp.zeros(self.symbols, self.dtype)
+        return FedCarry(self.cell.initial_carry(params), logits, jnp.zeros((), int))
 
     def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
         return x, keys
@@ -79,8 +79,10 @@ class Fed(Wrapper):
         return {}  # what was read is known after the step
 
 
-def logits_of(call: str, cell: Cell, params: Any, carry: Any) -> jax.ShapeDtypeStruct:
-    """What a cell that reads a symbol and answers logits answers.
+def logits_of(
+    call: str, cell: Cell, params: Any, carry: Any, batch_shape: tuple[int, ...]
+) -> jax.ShapeDtypeStruct:
+    """What a cell that reads a symbol and answers logits answers, to one example.
 
     Raises:
         TypeError: if it is no such cell.
@@ -92,7 +94,16 @@ def logits_of(call: str, cell: Cell, params: Any, carry: Any) -> jax.ShapeDtypeS
             "reads a symbol, an integer of shape (): put an Embedding before it, "
             "Stack((Embedding(V, F), ..., Dense(H, V)))"
         )
+    checks.check_params(call, cell, params)
+    checks.check_carry(call, cell, params, carry, batch_shape)
+    checks.check_contexts(call, cell, carry, batch_shape)
     symbol = jax.ShapeDtypeStruct((), "int32")
+    carry = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            jnp.shape(leaf)[len(batch_shape) :], jnp.result_type(leaf)
+        ),
+        carry,
+    )
 
     def one(params: Any, carry: Any, symbol: jax.Array) -> jax.Array:
         return speak(cell, cell.prepare(params), carry, symbol, None)[1]

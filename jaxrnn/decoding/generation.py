@@ -103,35 +103,28 @@ def generate(
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         raise ValueError(f"{name}: length is {length!r}, expected a positive int")
     checks.check_cell(name, cell)
-    checks.check_params(name, cell, params)
-    logits = logits_of(name, cell, params, cell.initial_carry(params))
+    if carry is None:
+        carry = repeat(cell.initial_carry(params), first.shape)
+    logits = logits_of(name, cell, params, carry, first.shape)
     if stop is not None and not 0 <= stop < logits.shape[0]:
         raise ValueError(
             f"{name}: stop is {stop!r}, expected a symbol in 0..{logits.shape[0] - 1}"
         )
-    if carry is not None:
-        checks.check_carry(name, cell, params, carry, first.shape)
-    return _generate(
-        cell, sampler, length, stop, params, carry, first, typed_key(name, key)
-    )
+    speaking = _Speaking(cell, sampler, stop, logits.dtype.name)
+    return _generate(speaking, length, params, carry, first, typed_key(name, key))
 
 
-@partial(jax.jit, static_argnames=("cell", "sampler", "length", "stop"))
+@partial(jax.jit, static_argnames=("speaking", "length"))
 def _generate(
-    cell: Cell,
-    sampler: Sampler,
+    speaking: "_Speaking",
     length: int,
-    stop: int | None,
     params: Any,
     carry: Any,
     first: jax.Array,
     key: jax.Array | None,
 ) -> Generated:
-    speaking = _Speaking(cell, sampler, stop)
-    start = repeat(speaking.initial_carry(params), first.shape)
-    start = start._replace(symbol=first)
-    if carry is not None:
-        start = start._replace(cell=carry)
+    log_probs = jnp.zeros(first.shape, speaking.dtype)
+    start = _Said(carry, first, log_probs, jnp.zeros(first.shape, bool))
     streams = None, None, None
     steps = jnp.zeros((length, *first.shape), int)
     call = Call("generate", speaking, params, steps, start, *streams, False, key, Scan())
@@ -154,15 +147,15 @@ class _Speaking(Wrapper):
 
     sampler: Sampler
     stop: int | None
+    dtype: str
 
     @property
     def input_shape(self) -> Any:
         return ()
 
     def initial_carry(self, params: Any) -> _Said:
+        log_prob = jnp.zeros((), self.dtype)
         carry = self.cell.initial_carry(params)
-        logits = logits_of("generate", self.cell, params, carry)
-        log_prob = jnp.zeros((), logits.dtype)
         return _Said(carry, jnp.zeros((), int), log_prob, jnp.zeros((), bool))
 
     def prepare(self, params: Any, key: jax.Array | None = None) -> Any:

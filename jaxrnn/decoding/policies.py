@@ -13,7 +13,7 @@ from .. import checks
 from ..cell import Cell
 from ..keys import Keys, fold_in, keys_in_time, typed_key
 from ..methods import Scan
-from ..run import Call, evaluate
+from ..run import Call, evaluate, repeat
 from .fed import Fed, FedCarry, check_symbols, logits_of
 from .samplers import Greedy, Sampler, Temperature, check_sampler
 
@@ -159,20 +159,19 @@ def decode(
     check_sampler(name, policy.sampler, key)
     _check_teacher(name, policy)
     leading = checks.time_and_batch(name, cell, symbols)
-    logits = logits_of(name, cell, params, cell.initial_carry(params))
-    fed = Fed(cell, policy.sampler)
-    start = None
-    if carry is not None:
-        batch = leading[1:]
-        checks.check_carry(name, cell, params, carry, batch)
-        zeros = jnp.zeros((*batch, *logits.shape), logits.dtype)
-        start = FedCarry(carry, zeros, jnp.zeros(batch, int))
+    batch = leading[1:]
+    if carry is None:
+        carry = repeat(cell.initial_carry(params), batch)
+    logits = logits_of(name, cell, params, carry, batch)
+    fed = Fed(cell, policy.sampler, logits.size, logits.dtype.name)
+    zeros = jnp.zeros((*batch, *logits.shape), logits.dtype)
+    start = FedCarry(carry, zeros, jnp.zeros(batch, int))
     key = typed_key(name, key)
     keys = None
     if key is not None:
-        keys = keys_in_time(key, jnp.arange(leading[0]), leading[1:])
+        keys = keys_in_time(key, jnp.arange(leading[0]), batch)
     own = policy.own(keys, leading)
-    own = own & (jnp.arange(leading[0]) > 0).reshape(-1, *(1 for _ in leading[1:]))
+    own = own & (jnp.arange(leading[0]) > 0).reshape(-1, *(1 for _ in batch))
     final, ys = evaluate(call._replace(cell=fed, xs=(symbols, own), carry=start))
     return final.cell, ys
 

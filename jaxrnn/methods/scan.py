@@ -125,6 +125,7 @@ class Scan:
         *,
         batch_ndim: int,
         reverse: bool,
+        params_axes: Any = None,
     ) -> tuple[Any, Any]:
         """The final carry and the outputs of one cell.
 
@@ -136,6 +137,7 @@ class Scan:
             keys: `Keys(sequence (*batch), step (T, *batch))` or None.
             batch_ndim: the number of batch axes.
             reverse: from the last step to the first, outputs in input order.
+            params_axes: which of the params have batch axes, as `jax.vmap` has it.
         """
         T = jax.tree.leaves(xs)[0].shape[0]
         sequence, step = (None, None) if keys is None else keys
@@ -144,16 +146,13 @@ class Scan:
             params, sequence = params
             x, step = inputs
             keys = None if step is None else Keys(sequence, step)
-            return _over_batch(cell.project, batch_ndim)(params, x, keys)
+            return over_batch(cell.project)(params, x, keys)
 
+        over_batch = functools.partial(_over_batch, batch_ndim, params_axes)
         functions = Functions(
             project=project,
-            step=lambda params, *data: _over_batch(cell.step, batch_ndim)(
-                params[0], *data
-            ),
-            output=lambda params, *data: _over_batch(cell.output, batch_ndim)(
-                params[0], *data
-            ),
+            step=lambda params, *data: over_batch(cell.step)(params[0], *data),
+            output=lambda params, *data: over_batch(cell.output)(params[0], *data),
             params=(params, sequence),
             reverse=reverse,
             unroll=self.unroll,
@@ -197,8 +196,8 @@ class Scan:
         )
 
 
-def _over_batch(function: Any, batch_ndim: int) -> Any:
+def _over_batch(batch_ndim: int, axes: Any, function: Any) -> Any:
     """`function(params, a, b)` with batch axes in front of the leaves of a and b."""
     for _ in range(batch_ndim):
-        function = jax.vmap(function, in_axes=(None, 0, 0))
+        function = jax.vmap(function, in_axes=(axes, 0, 0))
     return function
