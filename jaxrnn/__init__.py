@@ -2,6 +2,11 @@
 
 from . import initializers as initializers
 from . import plotting as plotting
+from .attention import Additive as Additive
+from .attention import BahdanauAttention as BahdanauAttention
+from .attention import Dot as Dot
+from .attention import General as General
+from .attention import LuongAttention as LuongAttention
 from .cell import Cell as Cell
 from .cells import GRU as GRU
 from .cells import LSTM as LSTM

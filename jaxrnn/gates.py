@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .cell import Cell
+from .context import Held
 from .keys import Keys
 from .methods import Scan
 from .run import Call, Run, evaluate
@@ -61,10 +62,12 @@ def _gates(
     gate = run.streams.backward if run.reverse else run.streams.forward
     before = carries_before(first, carries, gate, run.initial, reverse=run.reverse)
 
-    def gates(carry: Any, x: Any, keys: Keys | None) -> dict[str, jax.Array]:
-        return cell.gates(params, carry, cell.project(params, x, keys))
+    def gates(carry: Any, x: Any, keys: Keys | None, *held: Any) -> dict[str, jax.Array]:
+        own = (params[0], *held) if held else params
+        return cell.gates(own, carry, cell.project(own, x, keys))
 
-    seen = over_steps(gates, run.batch_ndim, before, xs, run.keys)
+    held = params[1:] if isinstance(cell, Held) else ()
+    seen = over_steps(gates, run.batch_ndim, before, xs, run.keys, *held)
     return zeroed(run.streams.valid, seen)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from . import checks
 from .cell import Cell
+from .context import contexts
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .run import Call, evaluate, every_carry, repeat
 from .streams import Gate, check_streams, streams_of, valid_steps, zeroed
@@ -45,6 +46,11 @@ def steps_of(call: Call) -> Steps:
     leading = T, *batch_shape = checks.time_and_batch(call.name, call.cell, call.xs)
     streams = check_streams(call.name, call.lengths, call.mask, call.resets, leading)
     call = call._replace(lengths=streams[0], mask=streams[1], resets=streams[2])
+    if contexts(jax.eval_shape(call.cell.initial_carry, call.params)):
+        raise TypeError(
+            f"{call.name}: the carry of {call.cell} holds a Context, which is no state: "
+            "measure the cell inside of it, or with carry_gradients and lag_profile"
+        )
     carries, _ = evaluate(call, observe=every_carry)
     first = call.carry
     if first is None:
@@ -80,6 +86,8 @@ def steps_of(call: Call) -> Steps:
 def check_steps(call: Call, batch_ndim: int) -> None:
     """Raise unless the cell of a call can take a single step."""
     cell, params = call.cell, call.params
+    if contexts(jax.eval_shape(cell.initial_carry, params)):
+        return  # it steps, but from a carry that is given
 
     def one(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(
@@ -113,14 +121,22 @@ def carries_before(
 
 
 def over_steps(
-    function: Callable, batch_ndim: int, before: Any, xs: Any, keys: Keys | None
+    function: Callable,
+    batch_ndim: int,
+    before: Any,
+    xs: Any,
+    keys: Keys | None,
+    *of_example: Any,
 ) -> Any:
-    """`function(carry, x, keys)` of one example at one step, over all at once."""
+    """`function(carry, x, keys)` of one example at one step, over all at once.
+
+    What is the same at every step of an example, `of_example`, comes after the keys.
+    """
     for _ in range(batch_ndim):
         function = jax.vmap(function)
     of_keys: Any = (None, 0)
-    axes = (0, 0, 0 if keys is None else Keys(*of_keys))
-    return jax.vmap(function, axes)(before, xs, keys)
+    axes = (0, 0, 0 if keys is None else Keys(*of_keys), *(None for _ in of_example))
+    return jax.vmap(function, axes)(before, xs, keys, *of_example)
 
 
 def flat(tree: Any) -> jax.Array:

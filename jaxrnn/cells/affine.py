@@ -11,7 +11,7 @@ from ..initializers import Initializer
 from ..keys import Keys
 
 
-def check_sizes(cell: Cell, **sizes: Any) -> None:
+def check_sizes(cell: Any, **sizes: Any) -> None:
     """Raise unless every size is a positive int; NumPy's ints become Python's."""
     for name, size in sizes.items():
         if isinstance(size, np.integer):
