@@ -106,7 +106,7 @@ def weighted(tree, seed=9):
 
 
 def test_the_zoo_holds_every_public_cell():
-    """But decoders with attention, whose initial carry has no source: test_attention.py."""
+    """But decoders with attention, which have no source in their initial carry."""
     attending = {jaxrnn.BahdanauAttention, jaxrnn.LuongAttention}
     public = {
         value
