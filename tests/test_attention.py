@@ -34,7 +34,14 @@ DECODERS = {
     "luong_additive": LuongAttention(GRU(I, H), M, Additive(6), O),
     "luong_fed": LuongAttention(LSTM(I + O, H), M, General(), O, input_feeding=True),
 }
-every_decoder = pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS.keys())
+CORE = ("bahdanau", "luong_fed")
+every_decoder = pytest.mark.parametrize(
+    "decoder",
+    [
+        pytest.param(decoder, id=name, marks=() if name in CORE else pytest.mark.long)
+        for name, decoder in DECODERS.items()
+    ],
+)
 
 
 def scores(score, params, query, memory):
@@ -119,9 +126,14 @@ def test_values_weights_and_gradients_are_those_of_the_loop(decoder):
 
 
 @pytest.mark.parametrize(
-    "method", [Scan(autodiff=True), Scan(segment=2), Scan(remat=True), Scan(truncate=3)]
+    ("name", "method"),
+    [
+        ("bahdanau", Scan(segment=2)),
+        pytest.param("luong_fed", Scan(remat=True), marks=pytest.mark.slow),
+        pytest.param("luong_fed", Scan(truncate=3), marks=pytest.mark.long),
+        pytest.param("luong_general", Scan(segment=2), marks=pytest.mark.long),
+    ],
 )
-@pytest.mark.parametrize("name", ["bahdanau", "luong_fed"])
 def test_methods_agree(name, method):
     decoder = DECODERS[name]
     params, xs, inner = example(decoder)
@@ -229,7 +241,14 @@ def test_a_decoder_with_attention_speaks_and_is_searched_like_any_other():
     )
 
 
-@pytest.mark.parametrize("name", ["bahdanau", "luong_general", "luong_fed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bahdanau",
+        pytest.param("luong_general", marks=pytest.mark.long),
+        pytest.param("luong_fed", marks=pytest.mark.long),
+    ],
+)
 def test_the_source_is_not_copied_from_step_to_step(name):
     """Twice the steps: forward and backward take less than one source more in all."""
     S, B, M = 200, 4, 16

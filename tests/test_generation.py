@@ -244,7 +244,10 @@ def test_free_running_is_generation():
     close(logits, unroll(CELL, PARAMS, read)[1])
 
 
-@pytest.mark.parametrize("method", [jaxrnn.Scan(), jaxrnn.Scan(remat=True)])
+@pytest.mark.parametrize(
+    "method",
+    [jaxrnn.Scan(), pytest.param(jaxrnn.Scan(remat=True), marks=pytest.mark.long)],
+)
 def test_scheduled_sampling_is_unroll_over_what_was_read(method):
     """Values, and gradients with the symbols that were read held fixed."""
     policy = ScheduledSampling(0.4, Greedy())
@@ -337,6 +340,7 @@ def test_errors(call, error, message):
         call()
 
 
+@pytest.mark.long
 def test_vmap_over_parameters_is_an_ensemble():
     both = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), PARAMS)
     said = jax.vmap(lambda p: generate(CELL, p, None, FIRST, Greedy(), T).symbols)(both)
