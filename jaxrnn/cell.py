@@ -212,6 +212,7 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         checks.check_cell(call, self)
         checks.check_params(call, self, params)
         checks.check_carry(call, self, params, carry, ())
+        checks.check_contexts(call, self, carry, ())
         if checks.leading_shape(call, "x", self, x, ndim=0) != ():
             raise ValueError(
                 f"{call}: x has shape {checks.shapes(x)}, expected {self.input_shape}: a "

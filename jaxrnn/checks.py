@@ -91,10 +91,14 @@ def check_carry(
     call: str, cell: "Cell", params: Any, carry: Any, batch_shape: tuple[int, ...]
 ) -> None:
     """Raise unless `carry` is `cell.initial_carry(params)` with `batch_shape` first."""
-    from .context import emptied
+    from .context import contexts, emptied
 
     expected = jax.eval_shape(cell.initial_carry, params)
-    if batch_shape:
+    if contexts(expected):
+        remedy = (
+            "make one with `attend`, in a tuple with an entry for each cell of a Stack"
+        )
+    elif batch_shape:
         remedy = f"make one with batched_carry(cell, params, {batch_shape})"
     else:
         remedy = "make one with cell.initial_carry(params)"

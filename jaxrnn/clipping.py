@@ -11,6 +11,7 @@ from jax.interpreters import ad, batching, mlir
 
 from .checks import is_number
 from .combinators.wrapper import Wrapper, check_one_cell
+from .context import contexts, emptied, filled
 
 
 @jax.tree_util.register_static
@@ -64,7 +65,8 @@ class ClipCarryGradient(Wrapper):
         object.__setattr__(self, "max_norm", float(self.max_norm))
 
     def step(self, params: Any, carry: Any, drive: Any) -> Any:
-        return _clipped(self.max_norm, self.cell.step(params, carry, drive))
+        new = self.cell.step(params, carry, drive)
+        return filled(_clipped(self.max_norm, emptied(new)), contexts(new))
 
 
 # The identity, forwards and in forward mode; what it is transposed to clips.

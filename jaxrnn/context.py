@@ -1,5 +1,6 @@
 """What a cell reads at every step and never changes: a part of its carry."""
 
+import operator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -86,7 +87,14 @@ class Held(Wrapper):
 
     def step(self, params: Any, carry: Any, drive: Any) -> Any:
         params, held = params
-        return emptied(self.cell.step(params, filled(carry, held), drive))
+        new = self.cell.step(params, filled(carry, held), drive)
+        before, after = jax.tree.leaves(held), jax.tree.leaves(contexts(new))
+        if len(before) != len(after) or any(map(operator.is_not, before, after)):
+            raise TypeError(
+                f"{self.cell}.step changes the Context in its carry, expected it as it "
+                "came: what changes is state, and stands in the carry as it is"
+            )
+        return emptied(new)
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
         params, held = params

@@ -79,9 +79,12 @@ def mean_loss(losses: Any, *, lengths: Any = None, mask: Any = None) -> jax.Arra
         2.0
     """
     losses = jnp.asarray(losses)
+    if losses.ndim == 0:
+        raise ValueError("mean_loss: losses is a scalar, expected (T, *batch)")
     valid = _valid("mean_loss", lengths, mask, losses.shape)
     count = losses.size if valid is None else jnp.sum(valid)
-    return jnp.sum(zeroed(valid, losses)) / jnp.maximum(count, 1)
+    wide = losses.astype(jnp.promote_types(losses.dtype, "float32"))  # a long sum
+    return (jnp.sum(zeroed(valid, wide)) / jnp.maximum(count, 1)).astype(losses.dtype)
 
 
 def bits_per_symbol(nats: Any) -> Any:
@@ -145,7 +148,9 @@ def ctc_loss(
     name = "ctc_loss"
     logits, labels = _checked(name, logits, labels)
     T, *batch, V = logits.shape
-    if list(labels.shape[1:]) != batch:
+    if T == 0:
+        raise ValueError(f"{name}: logits has shape {logits.shape}, expected a step")
+    if labels.ndim == 0 or list(labels.shape[1:]) != batch:
         raise ValueError(
             f"{name}: labels has shape {labels.shape}, expected (N, *{tuple(batch)}) for "
             f"logits of the shape {logits.shape}, time first"
@@ -153,7 +158,10 @@ def ctc_loss(
     if not 0 <= blank < V:
         raise ValueError(f"{name}: blank is {blank!r}, expected one in 0..{V - 1}")
     steps = _valid(name, lengths, None, (T, *batch))
-    there = _valid(name, label_lengths, None, labels.shape)
+    try:
+        there = _valid(name, label_lengths, None, labels.shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: of label_lengths: {error}") from error
     steps = jnp.ones((T, *batch), bool) if steps is None else steps
     there = jnp.ones(labels.shape, bool) if there is None else there
     known = (labels >= 0) & (labels < V) & (labels != blank)
@@ -191,7 +199,8 @@ def _checked(name: str, logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"{name}: labels has dtype {labels.dtype}, expected integers")
-    return logits, labels
+    # Bytes cannot be compared with V = 256.
+    return logits, labels.astype(jnp.promote_types(labels.dtype, "int32"))
 
 
 def _valid(

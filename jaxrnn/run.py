@@ -87,7 +87,7 @@ class Run:
             )
             landing = self._landing(cell, params, initial, xs, axes)
             params, inputs = (params, initial, landing), (inputs, gate)
-            axes = axes and (axes, None, None)
+            axes = axes and (axes, None, 0)
             probed = Gated(probed)
         if self.perturbation is not None:
             probed, inputs = Perturbed(probed), (inputs, self.perturbation)
@@ -129,16 +129,17 @@ class Run:
         """
         if self.streams.valid is None:
             return None
+        ndim = 1 + self.batch_ndim
+        x = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[ndim:], leaf.dtype), xs)
 
-        def zeros(leaf: Any, axes: int) -> jax.Array:
-            return jnp.zeros(jnp.shape(leaf)[axes:], jnp.result_type(leaf))
+        def landing(params: Any) -> Any:
+            carry = cell.step(params, initial, cell.project(params, x))
+            return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), carry, initial)
 
-        if axes is not None:  # any context will do, zeros for instance
-            own, held = params
-            params = own, jax.tree.map(lambda leaf: zeros(leaf, self.batch_ndim), held)
-        x = jax.tree.map(lambda leaf: zeros(leaf, 1 + self.batch_ndim), xs)
-        carry = cell.step(params, initial, cell.project(params, x))
-        return jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), carry, initial)
+        if axes is not None:  # of each example, with its own context
+            for _ in range(self.batch_ndim):
+                landing = jax.vmap(landing, (axes,))
+        return landing(params)
 
     def _settled(self, cell: Cell, params: Any, carry: Any, xs: Any, axes: Any) -> Any:
         """The carry in the dtype at which the step is at a fixpoint."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .checks import check_rate, structure
 from .combinators.wrapper import Wrapper, check_one_cell
+from .context import contexts, emptied, filled
 from .keys import Keys
 
 
@@ -83,9 +84,11 @@ class Zoneout(Wrapper):
 
     def step(self, params: Any, carry: Any, drive: Any) -> Any:
         drive, keep = drive
-        old, treedef = jax.tree.flatten(carry)
-        new = jax.tree.leaves(self.cell.step(params[0], carry, drive))
-        rates = self._rates(carry)
+        held = contexts(carry)
+        new = emptied(self.cell.step(params[0], carry, drive))
+        old, treedef = jax.tree.flatten(emptied(carry))
+        new = jax.tree.leaves(new)
+        rates = self._rates(emptied(carry))
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             if not jnp.issubdtype(after.dtype, jnp.inexact):
                 continue
@@ -93,7 +96,7 @@ class Zoneout(Wrapper):
                 new[index] = rates[index] * before + (1 - rates[index]) * after
             else:
                 new[index] = jnp.where(keep[index], before, after)
-        return jax.tree.unflatten(treedef, new)
+        return filled(jax.tree.unflatten(treedef, new), held)
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
         return self.cell.output(params[0], carry, drive[0])

@@ -40,7 +40,10 @@ def exhaustive(b, stop):
     return every
 
 
-@pytest.mark.parametrize(("stop", "power"), [(None, 0.0), (0, 1.0), (2, 0.6)])
+@pytest.mark.parametrize(
+    ("stop", "power"),
+    [pytest.param(None, 0.0, marks=pytest.mark.long), (0, 1.0), (2, 0.6)],
+)
 def test_a_wide_beam_is_exhaustive_search(stop, power):
     beams = beam_search(CELL, PARAMS, CARRY, FIRST, 81, L, stop=stop, length_power=power)
     for b in range(B):
@@ -94,3 +97,12 @@ def test_bad_options(options, message):
     given = {"carry": CARRY, "first": FIRST, "width": 2, "length": L} | options
     with pytest.raises(ValueError, match=message):
         beam_search(CELL, PARAMS, **given)
+
+
+def test_half_precision_is_searched_in_single():
+    half = jax.tree.map(lambda leaf: leaf.astype("bfloat16"), PARAMS)
+    exact = jax.tree.map(lambda leaf: leaf.astype("float64"), half)
+    found = beam_search(CELL, half, None, FIRST, 3, L, stop=0, length_power=1.0)
+    assert found.scores.dtype == "float32" and (jnp.diff(found.scores) <= 0).all()
+    expected = beam_search(CELL, exact, None, FIRST, 3, L, stop=0, length_power=1.0)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=0.05)

@@ -20,7 +20,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_picture_of_every_figure(tmp_path):
     command = [sys.executable, str(EXAMPLES / "gallery.py"), "--steps", "2"]
     command += ["--hidden-size", "8", "--out", str(tmp_path)]

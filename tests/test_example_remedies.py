@@ -31,15 +31,12 @@ TINY = "--hidden-size 4 --adding-length 6 --copy-length 2 --batch-size 4"
 
 
 def test_every_row_has_its_numbers_and_the_guess_beside_them(tmp_path):
-    ended = run(
-        f"--remedies lstm-truncated-20 --steps 3 --every 2 {TINY} --out {tmp_path}"
-    )
+    options = f"--remedies lstm-truncated-20 --tasks copy --steps 3 --every 2 {TINY}"
+    ended = run(f"{options} --out {tmp_path}")
     printed, errors = ended.communicate()
     assert ended.returncode == 0, errors
     numbers = json.loads((tmp_path / "remedies.json").read_text())
-    assert numbers["guesses"] == pytest.approx(
-        {"adding": 1 / 6, "copy": 10 * math.log(8) / 22}
-    )
+    assert numbers["guesses"] == pytest.approx({"copy": 10 * math.log(8) / 22})
     for rows in numbers["results"].values():
         assert list(rows) == ["lstm-truncated-20"]
         for row in rows.values():
@@ -49,7 +46,7 @@ def test_every_row_has_its_numbers_and_the_guess_beside_them(tmp_path):
     assert "guess without" in printed and "not in 3" in printed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupt_keeps_the_rows_that_are_done(tmp_path):
     options = (
         f"--remedies tanh-uniform gru --tasks copy --steps 10000 --every 5000 {TINY}"
@@ -57,7 +54,9 @@ def test_an_interrupt_keeps_the_rows_that_are_done(tmp_path):
     ended = run(f"{options} --out {tmp_path}", start_new_session=True)
     while "tanh-uniform" not in json.dumps(rows(tmp_path)) and ended.poll() is None:
         time.sleep(0.2)
-    ended.send_signal(signal.SIGINT)
+    while ended.poll() is None:  # an interrupt inside of Python's collector is lost
+        ended.send_signal(signal.SIGINT)
+        time.sleep(3)
     printed, errors = ended.communicate()
     assert ended.returncode == 130, errors
     numbers = json.loads((tmp_path / "remedies.json").read_text())
@@ -69,10 +68,15 @@ def test_an_interrupt_keeps_the_rows_that_are_done(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--learning-rate nan", "'nan' is not a positive number"),
-        ("--seed 99999999999", "not a whole number below 2^32"),
-        ("--steps 0", "'0' is not a positive whole number"),
-        ("--adding-length 2", "expected 3 or more"),
+        pytest.param(*pair, marks=pytest.mark.long)
+        for pair in (
+            ("--learning-rate nan", "'nan' is not a positive number"),
+            ("--seed 99999999999", "not a whole number below 2^32"),
+            ("--steps 0", "'0' is not a positive whole number"),
+            ("--adding-length 2", "expected 3 or more"),
+        )
+    ]
+    + [
         ("--out /proc/none", "cannot write to /proc/none"),
     ],
 )

@@ -216,7 +216,10 @@ def total(logits):
     return jnp.sum(jax.nn.log_softmax(logits) * weights)
 
 
-@pytest.mark.parametrize("policy", [TeacherForcing(), ScheduledSampling(1.0)])
+@pytest.mark.parametrize(
+    "policy",
+    [pytest.param(TeacherForcing(), marks=pytest.mark.long), ScheduledSampling(1.0)],
+)
 def test_the_teacher_alone_is_unroll_noise_included(policy):
     cell = Stack((Embedding(V, 3), GRU(3, 4, recurrent_dropout=0.3), Dense(4, V)))
     params = params_of(cell)
@@ -348,3 +351,28 @@ def test_vmap_over_parameters_is_an_ensemble():
         params = jax.tree.map(lambda leaf, i=i: leaf[i], both)
         one = generate(CELL, params, None, FIRST, Greedy(), T).symbols
         np.testing.assert_array_equal(said[i], one)
+
+
+def test_symbols_of_a_narrow_dtype_do_not_wrap():
+    cell = Stack((Embedding(300, 3), GRU(3, 4), Dense(4, 300)))
+    params = params_of(cell)
+    params = (*params[:2], {**params[2], "bias": jnp.zeros(300).at[299].set(9.0)})
+    first = jnp.array([3], "uint8")
+    said = generate(cell, params, None, first, Greedy(), 4)
+    np.testing.assert_array_equal(said.symbols, np.full((4, 1), 299))
+    beams = jaxrnn.beam_search(cell, params, None, first, 1, 4)
+    np.testing.assert_array_equal(beams.symbols[..., 0], said.symbols)
+
+
+def test_half_precision_draws_as_evenly_as_single():
+    """Uniform logits: half of the draws in either half, within five standard errors."""
+    cell = Stack((Embedding(2000, 1), Dense(1, 2000)))
+    params = jax.tree.map(lambda leaf: 0 * leaf.astype("bfloat16"), params_of(cell))
+    first = jnp.zeros(4000, int)
+    said = generate(cell, params, None, first, Temperature(1.0), 1, KEY)
+    assert abs(float((said.symbols < 1000).mean()) - 0.5) < 5 * 0.5 / math.sqrt(4000)
+    assert said.log_probs.dtype == "float32"
+
+
+def test_a_schedule_of_whole_numbers():
+    close(run(ScheduledSampling(1, Greedy()), key=KEY), run(TeacherForcing()))

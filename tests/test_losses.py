@@ -105,6 +105,7 @@ def test_labels_that_do_not_fit_are_impossible():
     assert jnp.all(jnp.isfinite(jax.grad(total)(LOGITS[:, :3])))
 
 
+@pytest.mark.long
 def test_any_batch_axes():
     np.testing.assert_allclose(
         ctc_loss(LOGITS.reshape(T, 2, 2, V), jnp.ones((1, 2, 2), int)),
@@ -133,3 +134,14 @@ def test_any_batch_axes():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_bytes_are_labels_of_256_symbols():
+    labels = jnp.array([3, 255], "uint8")
+    losses = cross_entropy(jnp.zeros((2, 256)), labels)
+    np.testing.assert_allclose(losses, np.full(2, math.log(256)))
+    assert jnp.isfinite(ctc_loss(jnp.zeros((3, 256)), labels))
+
+
+def test_the_mean_of_many_halves():
+    assert mean_loss(jnp.full((200, 256), 5, "float16")) == 5

@@ -161,6 +161,7 @@ def test_directions_lost_along_no_axis_have_minus_infinity(dtype):
     np.testing.assert_array_equal(every.exponents[2:], [-np.inf] * 4)
 
 
+@pytest.mark.long
 def test_half_precision_is_measured_in_single():
     cell = Elman(3, 4)
     half = jax.tree.map(

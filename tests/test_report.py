@@ -43,6 +43,7 @@ def test_the_rate_of_a_linear_network_is_that_of_its_kernel(scale, verdict):
     assert str(found).splitlines()[-1].split() == line.split()
 
 
+@pytest.mark.long
 def test_a_clipped_gradient_of_an_exploding_network_is_stable():
     cell = Elman(3, 4, activation="identity")
     params = params_of(cell)
@@ -71,6 +72,7 @@ def test_a_truncated_gradient_vanishes_and_a_dead_one_is_zero():
     assert "x 0.000" in str(found)
 
 
+@pytest.mark.slow
 def test_too_few_lags_tell_no_rate():
     cell = LSTM(3, 4)
     params = params_of(cell)
@@ -119,7 +121,7 @@ def test_what_cannot_be_measured_is_refused_by_its_own_name():
         report(cell, params_of(cell), xs, samples=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_gates_in_half_precision_are_counted_in_full():
     cell = LSTM(3, 8)
     params, xs = params_of(cell), inputs_of(cell, (300, 2))

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..cell import Cell
 from ..cells.affine import check_sizes
@@ -99,7 +98,8 @@ class Attending(Wrapper):
             lengths, mask: which places there are, as in `unroll`. Of a source without any
                 zeros are read.
             carry: that of the cell inside, batch axes first, such as the final carry of
-                an encoder; by default its initial one.
+                an encoder; by default its initial one. For one that is learned, put
+                `LearnedCarry` around the cell inside.
 
         Raises:
             ValueError: if a shape is not that of the cell.
@@ -134,7 +134,7 @@ class Attending(Wrapper):
     def weights(self, params: dict[str, Any], query: Any, memory: Memory) -> jax.Array:
         """How much of each place is read, `(S,)`: 1 in all, or 0 of an empty source."""
         scores = self.score(params["score"], query, memory.keys)
-        least = jnp.asarray(np.finfo(np.float32).min, scores.dtype)
+        least = jnp.finfo(scores.dtype).min
         weights = jax.nn.softmax(jnp.where(memory.valid, scores, least))
         return jnp.where(memory.valid, weights, jnp.zeros((), weights.dtype))
 

@@ -21,7 +21,9 @@ class BahdanauAttention(Attending):
         h_t = cell([x_t, c_t])
         y_t = [h_t, c_t]
 
-    h is the output of the cell inside; h_0 that of its carry before the first step. The
+    h is the output of the cell inside, as it reads its carry: what an output takes from
+    the drive besides, as that of `Residual`, is not in the question. h_0 is that of the
+    carry before the first step. The
     carry is made by `attend(params, memory)`, which computes the keys once; it is never
     copied, whatever the number of steps. `gate_activations` has the weights under
     "attention", `(T, *batch, S)`. Params: {"cell": those of the cell, "score": those of
@@ -82,7 +84,7 @@ class BahdanauAttention(Attending):
     ) -> jax.Array:
         inner = self._inner(params, carry.read, drive)
         h = self.cell.output(params["cell"], carry.cell, inner)
-        return jnp.concatenate([h, carry.read.astype(h.dtype)])
+        return jnp.concatenate([h, carry.read])
 
     def gates(
         self, params: dict[str, Any], carry: AttentionCarry, drive: Any
@@ -100,6 +102,4 @@ class BahdanauAttention(Attending):
 
     def _inner(self, params: dict[str, Any], read: jax.Array, drive: Any) -> Any:
         x, keys = drive
-        return self.cell.project(
-            params["cell"], jnp.concatenate([x, read.astype(x.dtype)]), keys
-        )
+        return self.cell.project(params["cell"], jnp.concatenate([x, read]), keys)

@@ -23,13 +23,14 @@ class LuongAttention(Attending):
         c_t = a_t memory
         y_t = tanh([c_t, h_t] W)
 
-    Without input feeding the loop runs the cell alone, and attention is computed for all
-    steps at once. The carry is made by `attend(params, memory)`, which computes the keys
-    once; it is never copied, whatever the number of steps. `gate_activations` has the
-    weights under "attention", `(T, *batch, S)`. Params: {"cell": those of the cell,
-    "score": those of the score, "kernel": W [memory_size + H, O]}. Luong, Pham and
-    Manning, "Effective approaches to attention-based neural machine translation", EMNLP
-    2015, arXiv 1508.04025.
+    Without input feeding the loop runs the cell alone, and attention is computed for a
+    segment of steps at once (see `Scan`); with `Additive`, whose hidden layer is as large
+    as the source at every step of the segment, choose a short one. The carry is made by
+    `attend(params, memory)`, which computes the keys once; it is never copied, whatever
+    the number of steps. `gate_activations` has the weights under "attention",
+    `(T, *batch, S)`. Params: {"cell": those of the cell, "score": those of the score,
+    "kernel": W [memory_size + H, O]}. Luong, Pham and Manning, "Effective approaches to
+    attention-based neural machine translation", EMNLP 2015, arXiv 1508.04025.
 
     Args:
         cell: reads x, or [x, y].
@@ -116,9 +117,7 @@ class LuongAttention(Attending):
         if not self.input_feeding:
             return drive
         x, keys = drive
-        return self.cell.project(
-            params["cell"], jnp.concatenate([x, read.astype(x.dtype)]), keys
-        )
+        return self.cell.project(params["cell"], jnp.concatenate([x, read]), keys)
 
     def _asked(
         self, params: dict[str, Any], carry: AttentionCarry, inner: Any
@@ -131,4 +130,4 @@ class LuongAttention(Attending):
     ) -> jax.Array:
         h, weights = self._asked(params, carry, inner)
         read = weights @ carry.source.value.places
-        return jnp.tanh(jnp.concatenate([read.astype(h.dtype), h]) @ params["kernel"])
+        return jnp.tanh(jnp.concatenate([read, h]) @ params["kernel"])

@@ -10,7 +10,7 @@ from .. import checks
 from ..cell import Cell
 from ..context import contexts, emptied, filled
 from ..run import repeat
-from .fed import check_symbols, logits_of, speak
+from .fed import check_stop, check_symbols, logits_of, speak, wide
 
 
 class Beams(NamedTuple):
@@ -91,14 +91,12 @@ def beam_search(
     if not length_power >= 0:
         raise ValueError(f"{name}: length_power is {length_power!r}, expected 0 or more")
     checks.check_cell(name, cell)
+    checks.check_params(name, cell, params)
     if carry is None:
         carry = repeat(cell.initial_carry(params), first.shape)
     logits = logits_of(name, cell, params, carry, first.shape)
-    if stop is not None and not 0 <= stop < logits.shape[0]:
-        raise ValueError(
-            f"{name}: stop is {stop!r}, expected a symbol in 0..{logits.shape[0] - 1}"
-        )
-    static = cell, width, length, stop, float(length_power), logits.dtype.name
+    check_stop(name, stop, logits.shape[0])
+    static = cell, width, length, stop, float(length_power), wide(logits).dtype.name
     return _search(*static, params, carry, first)
 
 
@@ -170,7 +168,7 @@ def _one(
     def advance(state: Any, t: jax.Array) -> tuple[Any, None]:
         carries, last, symbols, log_probs, ended = state
         carries, logits = jax.vmap(one_beam)(carries, last)
-        of_next = log_probs[:, None] + jax.nn.log_softmax(logits)
+        of_next = log_probs[:, None] + jax.nn.log_softmax(wide(logits))
         if stop is not None:
             stopped = symbols.at[:, t].set(stop)
             ended = best(ended, ends(stopped, t + 1, of_next[:, stop]))
@@ -182,8 +180,11 @@ def _one(
         symbols = symbols[beam].at[:, t].set(symbol)
         return (carries, symbol, symbols, log_probs, ended), None
 
+    carries = repeat(emptied(carry), (width,))
+    settled = jax.eval_shape(jax.vmap(one_beam), carries, jnp.full(width, first))[0]
+    carries = jax.tree.map(lambda a, b: a.astype(b.dtype), carries, settled)
     start = (
-        repeat(emptied(carry), (width,)),
+        carries,
         jnp.full(width, first),
         fill,
         none.at[0].set(0),  # one beginning, not `width` times the same

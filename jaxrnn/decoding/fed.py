@@ -25,9 +25,17 @@ def speak(
     return carry, cell.output(params, carry, drive)
 
 
+def wide(logits: Any) -> Any:
+    """In float32 at least: in half precision noise and probabilities have many ties."""
+    dtype = jnp.promote_types(logits.dtype, "float32")
+    if isinstance(logits, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(logits.shape, dtype)
+    return logits.astype(dtype)
+
+
 def draw(sampler: Sampler, logits: jax.Array, keys: Keys | None) -> jax.Array:
     """The next symbol; without keys of a sampler that does not draw."""
-    logits = adjusted(sampler, jax.lax.stop_gradient(logits))
+    logits = adjusted(sampler, wide(jax.lax.stop_gradient(logits)))
     if keys is None:
         return jnp.argmax(logits)
     return jax.random.categorical(fold_in(keys.step, DRAW), logits)
@@ -120,11 +128,21 @@ def logits_of(
 
 
 def check_symbols(call: str, name: str, symbols: Any) -> jax.Array:
-    """As an array; raises unless they are integers."""
+    """As an array of int32 or wider; raises unless they are integers."""
     symbols = jnp.asarray(symbols)
     if not jnp.issubdtype(symbols.dtype, jnp.integer):
         raise TypeError(
             f"{call}: {name} has the dtype {symbols.dtype}, expected integers, the "
             "numbers of symbols"
         )
-    return symbols
+    # In a narrower dtype what is drawn would wrap.
+    return symbols.astype(jnp.promote_types(symbols.dtype, "int32"))
+
+
+def check_stop(call: str, stop: Any, symbols: int) -> None:
+    """Raise unless `stop` is None or a symbol."""
+    whole = isinstance(stop, (int, np.integer)) and not isinstance(stop, bool)
+    if stop is not None and (not whole or not 0 <= stop < symbols):
+        raise ValueError(
+            f"{call}: stop is {stop!r}, expected a symbol in 0..{symbols - 1}"
+        )

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from .. import checks
 from ..cell import Cell
 from ..combinators import Wrapper
+from ..context import contexts, emptied, filled
 from ..keys import Keys, typed_key
 from ..methods import Scan
 from ..run import Call, evaluate, repeat
-from .fed import check_symbols, draw, logits_of, speak
+from .fed import check_stop, check_symbols, draw, logits_of, speak, wide
 from .samplers import Sampler, check_sampler
 
 
@@ -58,8 +59,8 @@ def generate(
 
     One compiled scan, once for equal arguments' shapes. To go on from a text, run it
     first: `carry, _ = unroll(cell, params, text[:-1])`, then `first=text[-1]`; to go on
-    from what was generated, its `carry` and the last of its `symbols`. The model is in
-    evaluation: the key is the sampler's.
+    from what was generated without `stop`, its `carry` and the last of its `symbols`. The
+    model is in evaluation: the key is the sampler's.
 
     Args:
         cell: one that reads a symbol and answers logits, such as
@@ -103,14 +104,12 @@ def generate(
     if isinstance(length, bool) or not isinstance(length, int) or length < 1:
         raise ValueError(f"{name}: length is {length!r}, expected a positive int")
     checks.check_cell(name, cell)
+    checks.check_params(name, cell, params)
     if carry is None:
         carry = repeat(cell.initial_carry(params), first.shape)
     logits = logits_of(name, cell, params, carry, first.shape)
-    if stop is not None and not 0 <= stop < logits.shape[0]:
-        raise ValueError(
-            f"{name}: stop is {stop!r}, expected a symbol in 0..{logits.shape[0] - 1}"
-        )
-    speaking = _Speaking(cell, sampler, stop, logits.dtype.name)
+    check_stop(name, stop, logits.shape[0])
+    speaking = _Speaking(cell, sampler, stop, wide(logits).dtype.name)
     return _generate(speaking, length, params, carry, first, typed_key(name, key))
 
 
@@ -167,13 +166,16 @@ class _Speaking(Wrapper):
     def step(self, params: Any, carry: _Said, drive: Any) -> _Said:
         inner, logits = speak(self.cell, params, carry.cell, carry.symbol, None)
         symbol = draw(self.sampler, logits, drive).astype(carry.symbol.dtype)
-        log_prob = jax.nn.log_softmax(logits)[symbol]
+        log_prob = jax.nn.log_softmax(wide(logits))[symbol]
         if self.stop is None:
             return _Said(inner, symbol, log_prob, carry.done)
         new = _Said(inner, symbol, log_prob, symbol == self.stop)
         stop = jnp.full_like(symbol, self.stop)
         kept = carry._replace(symbol=stop, log_prob=jnp.zeros_like(log_prob))
-        return jax.tree.map(lambda a, b: jnp.where(carry.done, a, b), kept, new)
+        chosen = jax.tree.map(
+            lambda a, b: jnp.where(carry.done, a, b), emptied(kept), emptied(new)
+        )
+        return filled(chosen, contexts(carry))
 
     def output(self, params: Any, carry: _Said, drive: Any) -> tuple:
         return carry.symbol, carry.log_prob, carry.done

@@ -38,7 +38,7 @@ class TeacherForcing:
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class FreeRunning:
-    """The network's own symbols, but for the first.
+    """The network's own symbols; the first alone is the teacher's.
 
     Args:
         sampler: how they are drawn.
@@ -85,7 +85,7 @@ class ScheduledSampling:
     def own(self, keys: Keys | None, shape: tuple[int, ...]) -> jax.Array:
         """Where the network's own symbol is read, `(T, *batch)`."""
         assert keys is not None
-        toss = lambda key: jax.random.bernoulli(key, 1 - jnp.asarray(self.teacher))  # noqa: E731
+        toss = lambda key: jax.random.bernoulli(key, 1 - jnp.asarray(self.teacher, float))  # noqa: E731
         for _ in shape:
             toss = jax.vmap(toss)
         return toss(fold_in(keys.step, COIN))
@@ -147,6 +147,12 @@ def decode(
     symbols = check_symbols(name, "symbols", symbols)
     streams = lengths, None, None
     call = Call(name, cell, params, symbols, carry, *streams, False, key, method)
+    leading = checks.time_and_batch(name, cell, symbols)
+    checks.check_params(name, cell, params)
+    batch = leading[1:]
+    if carry is None:
+        carry = repeat(cell.initial_carry(params), batch)
+    logits = logits_of(name, cell, params, carry, batch)
     if isinstance(policy, TeacherForcing):
         return evaluate(call)
     if isinstance(policy, type) or not hasattr(policy, "own"):
@@ -158,11 +164,6 @@ def decode(
         raise ValueError(f"{name}: key is None, but {policy!r} draws: give one")
     check_sampler(name, policy.sampler, key)
     _check_teacher(name, policy)
-    leading = checks.time_and_batch(name, cell, symbols)
-    batch = leading[1:]
-    if carry is None:
-        carry = repeat(cell.initial_carry(params), batch)
-    logits = logits_of(name, cell, params, carry, batch)
     fed = Fed(cell, policy.sampler, logits.size, logits.dtype.name)
     zeros = jnp.zeros((*batch, *logits.shape), logits.dtype)
     start = FedCarry(carry, zeros, jnp.zeros(batch, int))
