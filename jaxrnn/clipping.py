@@ -30,6 +30,10 @@ class ClipCarryGradient(Wrapper):
     the idea see Graves, "Generating sequences with recurrent neural networks", 2013,
     arXiv 1308.0850, which clips the derivative of the pre-activations.
 
+    `gradient_norms` and the other measurements tell carrybar_t before it is clipped, so
+    that each may exceed max_norm, the last step's by any amount, and a profile falls by
+    the clip at its first lag.
+
     Forward mode sees the cell as it is: `jax.jvp`, `step_jacobians` and
     `lyapunov_spectrum` tell the growth that is clipped.
 

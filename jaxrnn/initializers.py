@@ -54,7 +54,8 @@ class PerGate:
         except TypeError as error:
             raise TypeError(
                 f"initializers.PerGate: factory is {self.factory!r}, expected one like "
-                "jax.nn.initializers.he_normal, not called"
+                "jax.nn.initializers.he_normal, not called; for other settings write a "
+                "module-level function of (key, shape, gates)"
             ) from error
 
     def __call__(

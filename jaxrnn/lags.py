@@ -252,7 +252,7 @@ def profile_of(
     return LagProfile(jax.tree.map(profile, norms), counts)
 
 
-def memory_horizon(norms: jax.Array, level: float = 1 / math.e) -> jax.Array:
+def memory_horizon(norms: Any, level: float = 1 / math.e) -> Any:
     """The lag at which a gradient has fallen to a fraction of what it is at first.
 
         horizon = the least k with norms_k <= level norms_k0
@@ -262,12 +262,13 @@ def memory_horizon(norms: jax.Array, level: float = 1 / math.e) -> jax.Array:
     logarithm. A norm that first rises is followed until it has fallen.
 
     Args:
-        norms: `(lags, ...)`, such as a leaf of `LagProfile.norms`.
+        norms: `(lags, ...)`, or a pytree of such; or a `LagProfile`, of which the lags
+            that an example is too short for are left out.
         level: the fraction, in (0, 1): 1/e by default, 0.01 for all but a hundredth.
 
     Returns:
-        `(...)`, in steps; inf where the norm does not fall so far within the lags given,
-        0 where it is zero from the start, NaN where a norm is not finite.
+        `(...)` for every leaf, in steps; inf where the norm does not fall so far within
+        the lags given, 0 where it is zero from the start, NaN where it is not finite.
 
     Raises:
         ValueError: if `level` is not in (0, 1).
@@ -280,10 +281,21 @@ def memory_horizon(norms: jax.Array, level: float = 1 / math.e) -> jax.Array:
     """
     if not 0 < level < 1:
         raise ValueError(f"memory_horizon: level is {level!r}, expected one in (0, 1)")
+    counts: Any = None
+    if isinstance(norms, LagProfile):
+        norms, counts = norms
+    return jax.tree.map(lambda leaf: _horizon(jnp.asarray(leaf), counts, level), norms)
+
+
+def _horizon(norms: jax.Array, counts: Any, level: float) -> jax.Array:
+    if norms.ndim == 0:
+        raise ValueError("memory_horizon: norms is a scalar, expected (lags, ...)")
     start = jnp.argmax(norms > 0, axis=0)[None]
     top = jnp.take_along_axis(norms, start, axis=0)
     lag = jnp.arange(len(norms)).reshape(-1, *(1 for _ in norms.shape[1:]))
     below = (lag >= start) & (norms <= level * top)
+    if counts is not None:
+        below &= counts > 0
     found = jnp.any(below, axis=0)
     k = jnp.argmax(below, axis=0)
     pair = jnp.stack([jnp.maximum(k - 1, 0), k])

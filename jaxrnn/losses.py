@@ -81,6 +81,11 @@ def mean_loss(losses: Any, *, lengths: Any = None, mask: Any = None) -> jax.Arra
     losses = jnp.asarray(losses)
     if losses.ndim == 0:
         raise ValueError("mean_loss: losses is a scalar, expected (T, *batch)")
+    if losses.size == 0:
+        raise ValueError(
+            f"mean_loss: losses has shape {losses.shape}: there is nothing to average; "
+            "time comes first"
+        )
     valid = _valid("mean_loss", lengths, mask, losses.shape)
     count = losses.size if valid is None else jnp.sum(valid)
     wide = losses.astype(jnp.promote_types(losses.dtype, "float32"))  # a long sum

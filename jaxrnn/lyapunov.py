@@ -97,7 +97,10 @@ def lyapunov_spectrum(
     "Lyapunov characteristic exponents", Meccanica 15, 1980; for networks Engelken, Wolf
     and Abbott, "Lyapunov spectra of chaotic recurrent neural networks", 2020, arXiv
     2006.02427. A largest exponent below zero means that gradients vanish, above zero that
-    they explode, at that rate.
+    they explode, at that rate. A network without input starts from a random `carry`: that
+    of most cells, zeros, is a fixed point, whose own exponents would be told. Standard
+    errors tell the scatter along the trajectory, not how far it is from settled: `trace`
+    does.
 
     Args:
         cell, params, xs, carry, lengths, mask, key, method: as in `unroll`.

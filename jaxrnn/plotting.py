@@ -43,7 +43,7 @@ def gradient_norms(
         log
     """
     ax = _axes(ax)
-    for index, (label, values) in enumerate(norms.items()):
+    for index, (label, values) in enumerate(_by_label("gradient_norms", norms).items()):
         mean = _rows(values).mean(1)
         _line(ax, np.arange(len(mean)), mean, label, index, positive=True)
     _log_scale(ax)
@@ -78,7 +78,7 @@ def lag_profile(
         lag k, steps
     """
     ax = _axes(ax)
-    for index, (label, values) in enumerate(norms.items()):
+    for index, (label, values) in enumerate(_by_label("lag_profile", norms).items()):
         rows = _rows(values)
         weights = np.ones_like(rows) if counts is None else _rows(counts)
         mean = (rows * weights).sum(1) / np.maximum(weights.sum(1), 1)
@@ -201,7 +201,8 @@ def lyapunov_spectrum(
         exponent, nats per step
     """
     ax = _axes(ax)
-    for index, (label, spectrum) in enumerate(spectra.items()):
+    every = _by_label("lyapunov_spectrum", spectra)
+    for index, (label, spectrum) in enumerate(every.items()):
         count = np.shape(spectrum.exponents)[-1]
         exponents, errors = (
             np.asarray(leaf, float).reshape(-1, count)
@@ -316,6 +317,15 @@ def _axes(ax: Any) -> Any:
             "jaxrnn.plotting needs matplotlib: pip install matplotlib"
         ) from error
     return pyplot.subplots(layout="constrained")[1]
+
+
+def _by_label(name: str, values: Any) -> Mapping[str, Any]:
+    if isinstance(values, Mapping):
+        return values
+    raise TypeError(
+        f"plotting.{name}: got a {type(values).__name__}, expected a dict by label, such "
+        'as {"LSTM": ...}, with an entry for each line'
+    )
 
 
 def _rows(values: Any) -> np.ndarray:

@@ -313,6 +313,12 @@ def test_coins_are_tossed_for_every_step_and_example():
             "stop is 5",
         ),
         (
+            lambda: generate(CELL, PARAMS, None, FIRST + V, Greedy(), 3),
+            ValueError,
+            r"first is \[6 9 5\], expected symbols in 0..4",
+        ),
+        (lambda: run(ScheduledSampling(abs), key=KEY), TypeError, "call the schedule"),
+        (
             lambda: generate(CELL, PARAMS, None, FIRST * 1.0, Greedy(), 3),
             TypeError,
             "first has the dtype",

@@ -209,3 +209,22 @@ def test_a_cell_over_whole_sequences_has_no_profile():
 def test_a_level_outside_of_0_to_1_is_refused():
     with pytest.raises(ValueError, match="memory_horizon: level is 1"):
         memory_horizon(jnp.ones(3), 1)
+
+
+def test_a_horizon_leaves_out_the_lags_that_an_example_does_not_have():
+    cell = Elman(3, 4, activation="identity")
+    params = params_of(cell) | {"recurrent_kernel": 0.8 * jnp.eye(4)}
+    profile = lag_profile(
+        squares,
+        cell,
+        params,
+        inputs_of(cell, (40, 2)),
+        sample_key=jax.random.key(0),
+        lengths=jnp.array([40, 3]),
+    )
+    exact = -1 / np.log(0.8)
+    np.testing.assert_allclose(memory_horizon(profile), [exact, np.inf], rtol=1e-10)
+    both = memory_horizon({"a": profile.norms, "b": profile.norms[:, 0]})
+    np.testing.assert_allclose(both["b"], exact, rtol=1e-10)
+    with pytest.raises(ValueError, match="norms is a scalar"):
+        memory_horizon(jnp.ones(()))

@@ -128,6 +128,7 @@ def test_any_batch_axes():
         ),
         (lambda: ctc_loss(LOGITS, LABELS.T), ValueError, "time first"),
         (lambda: ctc_loss(LOGITS, LABELS, blank=V), ValueError, "blank is 3"),
+        (lambda: mean_loss(LOGITS[:0]), ValueError, "nothing to average"),
         (lambda: mean_loss(LOGITS[..., 0], lengths=3), ValueError, "mean_loss: lengths"),
     ],
 )

@@ -205,3 +205,9 @@ def test_a_report_draws_its_profiles():
     ax = report.plot(given)
     assert ax is given
     np.testing.assert_allclose(lines(ax)["h"], [[0, 1], [1, 0.5]])
+
+
+def test_lines_without_labels_are_refused():
+    for name, values in (("lyapunov_spectrum", SPECTRUM), ("lag_profile", NORMS)):
+        with pytest.raises(TypeError, match=f"plotting.{name}: got a .* dict by label"):
+            getattr(plotting, name)(values)

@@ -10,7 +10,7 @@ from .. import checks
 from ..cell import Cell
 from ..context import contexts, emptied, filled
 from ..run import repeat
-from .fed import check_stop, check_symbols, logits_of, speak, wide
+from .fed import check_known, check_stop, check_symbols, logits_of, speak, wide
 
 
 class Beams(NamedTuple):
@@ -96,6 +96,7 @@ def beam_search(
         carry = repeat(cell.initial_carry(params), first.shape)
     logits = logits_of(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
+    check_known(name, first, logits.shape[0])
     static = cell, width, length, stop, float(length_power), wide(logits).dtype.name
     return _search(*static, params, carry, first)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .. import checks
 from ..cell import Cell
@@ -127,6 +128,16 @@ def logits_of(
     return logits
 
 
+def check_known(call: str, first: jax.Array, symbols: int) -> None:
+    """Raise if a first symbol, where its value is known, is none of the model's."""
+    if isinstance(first, Tracer) or not first.size:
+        return
+    if int(first.min()) < 0 or int(first.max()) >= symbols:
+        raise ValueError(
+            f"{call}: first is {first}, expected symbols in 0..{symbols - 1}"
+        )
+
+
 def check_symbols(call: str, name: str, symbols: Any) -> jax.Array:
     """As an array of int32 or wider; raises unless they are integers."""
     symbols = jnp.asarray(symbols)
@@ -144,5 +155,5 @@ def check_stop(call: str, stop: Any, symbols: int) -> None:
     whole = isinstance(stop, (int, np.integer)) and not isinstance(stop, bool)
     if stop is not None and (not whole or not 0 <= stop < symbols):
         raise ValueError(
-            f"{call}: stop is {stop!r}, expected a symbol in 0..{symbols - 1}"
+            f"{call}: stop is {stop!r}, expected an int of Python in 0..{symbols - 1}"
         )

@@ -14,7 +14,7 @@ from ..context import contexts, emptied, filled
 from ..keys import Keys, typed_key
 from ..methods import Scan
 from ..run import Call, evaluate, repeat
-from .fed import check_stop, check_symbols, draw, logits_of, speak, wide
+from .fed import check_known, check_stop, check_symbols, draw, logits_of, speak, wide
 from .samplers import Sampler, check_sampler
 
 
@@ -109,6 +109,7 @@ def generate(
         carry = repeat(cell.initial_carry(params), first.shape)
     logits = logits_of(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
+    check_known(name, first, logits.shape[0])
     speaking = _Speaking(cell, sampler, stop, wide(logits).dtype.name)
     return _generate(speaking, length, params, carry, first, typed_key(name, key))
 

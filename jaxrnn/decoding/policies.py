@@ -179,6 +179,11 @@ def decode(
 
 def _check_teacher(name: str, policy: Any) -> None:
     teacher = getattr(policy, "teacher", 0.0)
+    if callable(teacher):
+        raise TypeError(
+            f"{name}: teacher is a function, expected a probability: call the schedule "
+            "with the number of the training step"
+        )
     if jnp.shape(teacher) != ():
         raise ValueError(
             f"{name}: teacher has shape {jnp.shape(teacher)}, expected one probability"
