@@ -166,7 +166,8 @@ def test_a_batch_equals_a_loop_over_examples(cell):
     "reverse",
     [
         pytest.param(True, id="backwards"),
-        pytest.param(False, id="forwards", marks=pytest.mark.slow),
+        # `test_lengths_are_the_mask_of_the_first_steps` runs forwards too.
+        pytest.param(False, id="forwards", marks=pytest.mark.long),
     ],
 )
 def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):

@@ -134,6 +134,7 @@ def test_gates_in_half_precision_are_counted_in_full():
         )
 
 
+@pytest.mark.long
 def test_examples_weigh_by_the_lags_that_they_have():
     """An example of two steps says nothing of longer lags."""
     cell = Elman(3, 4)

@@ -314,7 +314,10 @@ def test_values_and_gradients_are_those_of_plain_autodiff(cell, method):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gru_reset_before", "written"])
-@pytest.mark.parametrize("method", [METHODS["segments"], METHODS["remat"]])
+@pytest.mark.parametrize(
+    "method",
+    [METHODS["segments"], pytest.param(METHODS["remat"], marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("options", list(STREAMS.values())[1:], ids=list(STREAMS)[1:])
 def test_streams_and_directions_are_those_of_plain_autodiff(name, method, options):
     cell = CELLS[name]
