@@ -42,7 +42,11 @@ def exhaustive(b, stop):
 
 @pytest.mark.parametrize(
     ("stop", "power"),
-    [pytest.param(None, 0.0, marks=pytest.mark.long), (0, 1.0), (2, 0.6)],
+    [
+        pytest.param(None, 0.0, marks=pytest.mark.long),
+        (0, 1.0),
+        pytest.param(2, 0.6, marks=pytest.mark.long),
+    ],
 )
 def test_a_wide_beam_is_exhaustive_search(stop, power):
     beams = beam_search(CELL, PARAMS, CARRY, FIRST, 81, L, stop=stop, length_power=power)
