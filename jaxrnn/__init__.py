@@ -43,6 +43,7 @@ from .gates import time_constants as time_constants
 from .gradients import carry_gradients as carry_gradients
 from .gradients import gradient_norms as gradient_norms
 from .gradients import input_gradients as input_gradients
+from .horizon import memory_horizon as memory_horizon
 from .jacobians import carry_tangents as carry_tangents
 from .jacobians import product_singular_values as product_singular_values
 from .jacobians import spectral_radius as spectral_radius
@@ -51,7 +52,6 @@ from .keys import Keys as Keys
 from .lags import LagProfile as LagProfile
 from .lags import gradient_map as gradient_map
 from .lags import lag_profile as lag_profile
-from .lags import memory_horizon as memory_horizon
 from .losses import bits_per_symbol as bits_per_symbol
 from .losses import cross_entropy as cross_entropy
 from .losses import ctc_loss as ctc_loss

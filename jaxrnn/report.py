@@ -13,7 +13,8 @@ from . import plotting
 from .cell import Cell
 from .checks import time_and_batch
 from .gates import gate_activations, saturation, time_constants
-from .lags import StepLoss, memory_horizon, profile_of
+from .horizon import memory_horizon
+from .lags import StepLoss, profile_of
 from .methods import Scan
 from .run import Call
 from .streams import check_streams, valid_steps

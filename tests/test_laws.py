@@ -166,11 +166,20 @@ def test_a_batch_equals_a_loop_over_examples(cell):
     "reverse",
     [
         pytest.param(True, id="backwards"),
-        # `test_lengths_are_the_mask_of_the_first_steps` runs forwards too.
         pytest.param(False, id="forwards", marks=pytest.mark.long),
     ],
 )
 def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):
+    masks_and_resets_equal_the_loop(cell, reverse)
+
+
+@few_cells
+@pytest.mark.slow
+def test_masks_and_resets_equal_the_loop_forwards_too(cell):
+    masks_and_resets_equal_the_loop(cell, reverse=False)
+
+
+def masks_and_resets_equal_the_loop(cell, reverse):
     """Four examples: all of VALID and RESETS, the two alone, and no valid step at all."""
     params, xs, carry = example(cell, (4,), steps=len(VALID))
     every, none = np.ones_like(VALID), np.zeros_like(VALID)
