@@ -18,8 +18,10 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import optax
-from gradient_norms import EMBEDDING, read_text, split, train_step, whole, windows
+from gradient_norms import EMBEDDING, train_step
+from options import whole
 from rich.progress import track
+from text_data import read_text, split, windows
 
 import jaxrnn
 from jaxrnn import LSTM, Dense, Elman, Embedding, Stack, plotting

@@ -12,23 +12,22 @@ The default text is the Python language reference that ships with Python itself.
 """
 
 import argparse
-import bz2
 import json
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import matplotlib
 import numpy as np
 import optax
+from options import fail, whole
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 from rich.table import Table
+from text_data import bits_per_character, losses_of, read_text, references, split, windows
 
 import jaxrnn
 from jaxrnn import Dense, Embedding, Stack, initializers
@@ -38,9 +37,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 EMBEDDING = 32
-HELD_OUT = 0.1
 HELD_OUT_WINDOWS = 64
-PIECE = 256  # characters scored at a time: a long text needs no more memory
 CELLS = {
     "elman-uniform": partial(jaxrnn.Elman, recurrent_init=initializers.uniform),
     "elman-orthogonal": partial(jaxrnn.Elman, recurrent_init=initializers.orthogonal),
@@ -62,68 +59,7 @@ COLOURS = {
 }
 
 
-# The text and what is known about it without a network.
-
-
-def read_text(path: Path | None) -> str:
-    if path is None:
-        from pydoc_data import topics
-
-        return "".join(topics.topics.values())
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        fail(f"cannot read {path}: {error.strerror}")
-    except UnicodeDecodeError:
-        fail(f"{path} is not UTF-8 text")
-    if "\0" in text:
-        fail(f"{path} holds NUL characters: it is no text")
-    if not text:
-        fail(f"{path} is empty")
-    return text
-
-
-def split(text: str, length: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Symbols of the training part and of the held-out tail, and the alphabet."""
-    needed = int((length + 1) / HELD_OUT) + 1
-    if len(text) < needed:
-        fail(
-            f"the text has {len(text)} characters, expected at least {needed}: a "
-            f"tenth is held out and must hold --length {length} characters and one more"
-        )
-    alphabet = sorted(set(text))
-    index = {symbol: i for i, symbol in enumerate(alphabet)}
-    symbols = np.array([index[symbol] for symbol in text], np.int32)
-    cut = len(text) - int(len(text) * HELD_OUT)
-    return symbols[:cut], symbols[cut:], alphabet
-
-
-def references(text: str, train: np.ndarray, test: np.ndarray, V: int) -> dict:
-    """Bits per held-out character: counts of the training part, plus one, and bz2."""
-    unigram = np.bincount(train, minlength=V) + 1.0
-    bigram = np.ones((V, V))
-    np.add.at(bigram, (train[:-1], train[1:]), 1)
-    bigram /= bigram.sum(axis=1, keepdims=True)
-    head, whole = text[: len(train)].encode(), text.encode()
-    extra = len(bz2.compress(whole)) - len(bz2.compress(head))
-    return {
-        "unigram": float(-np.log2(unigram / unigram.sum())[test[1:]].mean()),
-        "bigram": float(-np.log2(bigram[test[:-1], test[1:]]).mean()),
-        "bz2": 8 * extra / len(test),
-    }
-
-
 # The model: one unroll for training, one for the score, one call for the gradients.
-
-
-@partial(jax.jit, static_argnames="cell")
-def losses_of(
-    cell: jaxrnn.Cell, params: Any, window: jax.Array, carry: Any = None
-) -> Any:
-    """The carry, and nats for every character but the first of each row of a window."""
-    carry, logits = jaxrnn.unroll(cell, params, window[:-1], carry)
-    labels = window[1:]
-    return carry, optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
 @partial(jax.jit, static_argnames=("cell", "optimizer"))
@@ -136,19 +72,6 @@ def train_step(
     value, gradient = jax.value_and_grad(loss)(params)
     updates, state = optimizer.update(gradient, state)
     return optax.apply_updates(params, updates), state, value
-
-
-def bits_per_character(cell: jaxrnn.Cell, params: Any, test: np.ndarray) -> float:
-    """Over the whole tail: 16 streams side by side, the carry handed on."""
-    streams = min(16, len(test) // 2)
-    steps = len(test) // streams
-    symbols = test[: streams * steps].reshape(streams, steps).T
-    carry, nats = jaxrnn.batched_carry(cell, params, (streams,)), 0.0
-    for start in range(0, steps - 1, PIECE):
-        piece = jnp.asarray(symbols[start : start + PIECE + 1])
-        carry, losses = losses_of(cell, params, piece, carry)
-        nats += float(losses.sum())
-    return nats / (streams * (steps - 1)) / float(np.log(2))
 
 
 @partial(jax.jit, static_argnames="cell")
@@ -167,14 +90,6 @@ def norms_by_lag(cell: jaxrnn.Cell, params: Any, window: jax.Array, name: str) -
     leaves = norms_in_time(cell, params, window)
     lines = zip(LINES[name], leaves, strict=True)
     return {line: np.asarray(leaf)[::-1] for line, leaf in lines}
-
-
-def windows(symbols: np.ndarray, length: int, batch_size: int, seed: Any) -> Iterator:
-    """Random windows (length + 1, batch_size), without end."""
-    random = np.random.default_rng(seed)
-    while True:
-        starts = random.integers(0, len(symbols) - length, batch_size)
-        yield jnp.asarray(symbols[starts + np.arange(length + 1)[:, None]])
 
 
 # What is shown.
@@ -257,24 +172,6 @@ def draw(results: dict, path: Path, length: int, what: str) -> None:
 
 
 # The program.
-
-
-def fail(message: str) -> NoReturn:
-    print(f"gradient_norms.py: error: {message}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def whole(least: int) -> Any:
-    """A type for argparse: whole numbers from `least` on."""
-
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text) < 2**31):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {least} on"
-            )
-        return int(text)
-
-    return parse
 
 
 def arguments() -> argparse.Namespace:

@@ -26,6 +26,7 @@ DRAWN = {
     "singular_values": (plotting.singular_values, np.log([[1.0, 0.1], [1.0, 0.01]])),
     "lyapunov_spectrum": (plotting.lyapunov_spectrum, {"Elman": SPECTRUM}),
     "gate_histogram": (plotting.gate_histogram, GATE),
+    "attention": (plotting.attention, np.array([[0.2, 0.8, 0.0], [0.5, 0.25, 0.25]])),
     "eigenvalues": (plotting.eigenvalues, {"turn": np.array([[0.0, -2.0], [2.0, 0.0]])}),
 }
 
@@ -211,3 +212,18 @@ def test_lines_without_labels_are_refused():
     for name, values in (("lyapunov_spectrum", SPECTRUM), ("lag_profile", NORMS)):
         with pytest.raises(TypeError, match=f"plotting.{name}: got a .* dict by label"):
             getattr(plotting, name)(values)
+
+
+def test_attention_is_drawn_as_it_is_and_cut_to_what_was_read_and_said():
+    weights = np.array([[0.2, 0.8, 0.0], [0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(
+        plotting.attention(weights).images[0].get_array(), weights
+    )
+    ax = plotting.attention(weights, read="ab", said=["A", "B"])
+    np.testing.assert_array_equal(ax.images[0].get_array(), weights[:2, :2])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["A", "B"]
+    with pytest.raises(ValueError, match=r"shape \(1, 3, 3\), expected \(T, S\)"):
+        plotting.attention(weights[None])
+    with pytest.raises(ValueError, match="read has 4 labels, expected at most 3"):
+        plotting.attention(weights, read="abcd")

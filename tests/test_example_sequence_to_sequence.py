@@ -1,0 +1,98 @@
+"""Letters to phonemes, and verses to verses."""
+
+import json
+import sys
+import types
+
+import matplotlib.image
+import numpy as np
+import pytest
+from program import EXAMPLES, run
+
+
+@pytest.fixture
+def paired_data(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import paired_data
+
+    return paired_data
+
+
+def test_letters_become_phonemes(tmp_path):
+    options = f"--steps 3 --hidden-size 4 --seeds 2 --pairs 100 --out {tmp_path}"
+    printed = run("sequence_to_sequence.py", options)
+    runs = json.loads((tmp_path / "results.json").read_text())["runs"]
+    assert len(runs) == 2 and runs[0] != runs[1]
+    for rates in runs:
+        assert 0.5 < rates["symbols"] < 5 and 0.9 < rates["sequences"] <= 1
+    assert "33.9" in printed and "right: " in printed
+    assert matplotlib.image.imread(tmp_path / "attention.png").std() > 0.01
+
+
+def test_words_and_their_pronunciations_are_kept_together(paired_data):
+    data = paired_data.split(paired_data.pronunciations(), 10**6, least=1)
+    known = {"".join(pair.source): pair.targets for pair in data.train + data.test}
+    assert known["tomato"] == [
+        ["T", "AH", "M", "EY", "T", "OW"],
+        ["T", "AH", "M", "AA", "T", "OW"],
+    ]
+    spoken = {"".join(pair.source) for pair in data.train}
+    assert not spoken & {"".join(pair.source) for pair in data.test}
+    assert len(data.sources) > 26 and len(data.targets) == 39 + 2
+    drawn = paired_data.batches(data.train[:100], 8, np.random.default_rng(0))
+    for pairs in (next(drawn) for _ in range(30)):
+        source, target = paired_data.arrays(pairs, data)
+        assert source.shape == target.shape and source.shape[0] % 5 == 0
+        for column, pair in enumerate(pairs):
+            row = [data.targets[i] for i in target[:, column] if i]
+            assert row == pair.targets[0] and target[-1, column] == paired_data.END
+            assert [data.sources[i] for i in source[:, column] if i] == pair.source
+
+
+def test_errors_are_counted_to_the_nearest_right_answer(paired_data):
+    pairs = [
+        paired_data.Pair(["x"], [["a", "b", "c"], ["a", "d"]]),
+        paired_data.Pair(["y"], [["a", "b", "c", "d"]]),
+    ]
+    rates = paired_data.error_rates(pairs, [["a", "d"], ["b", "x", "d", "d"]])
+    assert rates == {"symbols": 3 / 6, "sequences": 1 / 2}  # a left out, c x, d put in
+
+
+def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
+    texts = {
+        "spaRV1909eb": {(1, 1): "Hola, mundo.", (1, 2): "Dos", (2, 1): "Tres " * 30},
+        "engWEB2015eb": {(1, 1): "Hello, World!", (1, 2): "Two", (2, 1): "Three"},
+    }
+
+    class Bible:
+        def __init__(self, verses):
+            self.verses = verses
+
+        def get(self, books, chapters, verses, clean):
+            assert books == ["Mark"] and clean
+            return self.verses[chapters[0], verses[0]]
+
+        def get_structure(self):
+            return self
+
+        def get_books(self):
+            return {"nt": [types.SimpleNamespace(name="Mark", chapter_lengths=[2, 1])]}
+
+    class Modules:
+        def __init__(self, folder):
+            assert folder == str(tmp_path)
+
+        def parse_modules(self):
+            pass
+
+        def get_bible_from_module(self, name):
+            return Bible(texts[name])
+
+    module = types.ModuleType("pysword.modules")
+    monkeypatch.setitem(sys.modules, "pysword", types.ModuleType("pysword"))
+    monkeypatch.setitem(sys.modules, "pysword.modules", module)
+    monkeypatch.setattr(module, "SwordModules", Modules, raising=False)
+    assert paired_data.verses(tmp_path) == [
+        (["hola", ",", "mundo", "."], [["hello", ",", "world", "!"]]),
+        (["dos"], [["two"]]),
+    ]
