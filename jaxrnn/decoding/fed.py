@@ -77,9 +77,20 @@ class Fed(Wrapper):
     def step(self, params: Any, carry: FedCarry, drive: Any) -> FedCarry:
         (given, own), keys = drive
         symbol = jnp.where(own, carry.symbol.astype(given.dtype), given)
-        inner, logits = speak(self.cell, params, carry.cell, symbol, keys)
-        symbol = draw(self.sampler, logits, keys).astype(carry.symbol.dtype)
-        return FedCarry(inner, logits, symbol)
+        return self.say(params, carry, symbol, keys, keys)
+
+    def say(
+        self,
+        params: Any,
+        carry: FedCarry,
+        symbol: jax.Array,
+        noise: Keys | None,
+        keys: Keys | None,
+    ) -> FedCarry:
+        """Read a symbol, draw the next; `noise` is the cell's, `keys` the sampler's."""
+        inner, logits = speak(self.cell, params, carry.cell, symbol, noise)
+        drawn = draw(self.sampler, logits, keys).astype(carry.symbol.dtype)
+        return FedCarry(inner, logits, drawn)
 
     def output(self, params: Any, carry: FedCarry, drive: Any) -> jax.Array:
         return carry.logits

@@ -14,7 +14,7 @@ from ..context import contexts, emptied, filled
 from ..keys import Keys, typed_key
 from ..methods import Scan
 from ..run import Call, evaluate, repeat
-from .fed import check_known, check_stop, check_symbols, draw, logits_of, speak, wide
+from .fed import Fed, FedCarry, check_known, check_stop, check_symbols, logits_of, wide
 from .samplers import Sampler, check_sampler
 
 
@@ -110,8 +110,10 @@ def generate(
     logits = logits_of(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
     check_known(name, first, logits.shape[0])
-    speaking = _Speaking(cell, sampler, stop, wide(logits).dtype.name)
-    return _generate(speaking, length, params, carry, first, typed_key(name, key))
+    fed = Fed(cell, sampler, logits.size, logits.dtype.name)
+    return _generate(
+        _Speaking(fed, stop), length, params, carry, first, typed_key(name, key)
+    )
 
 
 @partial(jax.jit, static_argnames=("speaking", "length"))
@@ -123,19 +125,19 @@ def _generate(
     first: jax.Array,
     key: jax.Array | None,
 ) -> Generated:
-    log_probs = jnp.zeros(first.shape, speaking.dtype)
-    start = _Said(carry, first, log_probs, jnp.zeros(first.shape, bool))
+    batch = first.shape
+    rest = repeat(speaking.initial_carry(params), batch)
+    start = rest._replace(fed=rest.fed._replace(cell=carry, symbol=first))
     streams = None, None, None
     steps = jnp.zeros((length, *first.shape), int)
     call = Call("generate", speaking, params, steps, start, *streams, False, key, Scan())
     final, (symbols, log_probs, done) = evaluate(call)
     before = jnp.concatenate([jnp.zeros_like(done[:1]), done[:-1]])
-    return Generated(symbols, jnp.sum(~before, axis=0), log_probs, final.cell)
+    return Generated(symbols, jnp.sum(~before, axis=0), log_probs, final.fed.cell)
 
 
 class _Said(NamedTuple):
-    cell: Any
-    symbol: jax.Array
+    fed: FedCarry
     log_prob: jax.Array
     done: jax.Array
 
@@ -143,20 +145,19 @@ class _Said(NamedTuple):
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class _Speaking(Wrapper):
-    """`cell`, reading what it says, in evaluation; inputs only count the steps."""
+    """`cell`, fed with all that it says, in evaluation; inputs only count the steps."""
 
-    sampler: Sampler
+    cell: Fed
     stop: int | None
-    dtype: str
 
     @property
     def input_shape(self) -> Any:
         return ()
 
     def initial_carry(self, params: Any) -> _Said:
-        log_prob = jnp.zeros((), self.dtype)
-        carry = self.cell.initial_carry(params)
-        return _Said(carry, jnp.zeros((), int), log_prob, jnp.zeros((), bool))
+        fed = self.cell.initial_carry(params)
+        log_prob = jnp.zeros((), wide(fed.logits).dtype)
+        return _Said(fed, log_prob, jnp.zeros((), bool))
 
     def prepare(self, params: Any, key: jax.Array | None = None) -> Any:
         return self.cell.prepare(params)
@@ -165,21 +166,22 @@ class _Speaking(Wrapper):
         return keys
 
     def step(self, params: Any, carry: _Said, drive: Any) -> _Said:
-        inner, logits = speak(self.cell, params, carry.cell, carry.symbol, None)
-        symbol = draw(self.sampler, logits, drive).astype(carry.symbol.dtype)
-        log_prob = jax.nn.log_softmax(wide(logits))[symbol]
+        fed = self.cell.say(params, carry.fed, carry.fed.symbol, None, drive)
+        log_prob = jax.nn.log_softmax(wide(fed.logits))[fed.symbol]
         if self.stop is None:
-            return _Said(inner, symbol, log_prob, carry.done)
-        new = _Said(inner, symbol, log_prob, symbol == self.stop)
-        stop = jnp.full_like(symbol, self.stop)
-        kept = carry._replace(symbol=stop, log_prob=jnp.zeros_like(log_prob))
+            return _Said(fed, log_prob, carry.done)
+        new = _Said(fed, log_prob, fed.symbol == self.stop)
+        stop = jnp.full_like(fed.symbol, self.stop)
+        kept = _Said(
+            carry.fed._replace(symbol=stop), jnp.zeros_like(log_prob), carry.done
+        )
         chosen = jax.tree.map(
             lambda a, b: jnp.where(carry.done, a, b), emptied(kept), emptied(new)
         )
         return filled(chosen, contexts(carry))
 
     def output(self, params: Any, carry: _Said, drive: Any) -> tuple:
-        return carry.symbol, carry.log_prob, carry.done
+        return carry.fed.symbol, carry.log_prob, carry.done
 
     def gates(self, params: Any, carry: _Said, drive: Any) -> dict:
         return {}

@@ -1,9 +1,9 @@
 """Figures of gradients, Jacobians, exponents, gates and attention.
 
-Matplotlib is needed here alone. Every function draws into an `Axes` that is given, or into one of a new figure, and
-returns it, with title, labels and legend, so that anything may be added or changed. Lines
-differ in style and marker besides colour, so that a print in grey stays legible. What is
-not finite is left out.
+Matplotlib is needed here alone. Every function draws into an `Axes` that is given, or
+into one of a new figure, and returns it, with title, labels and legend, so that anything
+may be added or changed. Lines differ in style and marker besides colour, so that a print
+in grey stays legible. What is not finite is left out.
 """
 
 from .activations import attention as attention
