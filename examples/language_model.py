@@ -24,7 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import orbax.checkpoint as ocp
-from options import console, mean_and_spread, options, parsed, progress, save, whole
+import rich
+from options import mean_and_spread, options, parsed, progress, save, whole
 from rich.table import Table
 from text_data import bits_per_character, read_text, references, split
 
@@ -142,7 +143,7 @@ def main() -> None:
     (args.out / "samples.txt").write_text(said, "utf-8")
     save(args, bits=bits, references=known)
     numbers = f"Samples and numbers: {args.out}/samples.txt and results.json"
-    console().print(table)
+    rich.print(table)
     print(f"\n{said}\n{numbers}")
 
 

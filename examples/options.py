@@ -86,11 +86,6 @@ def progress() -> Progress:
     )
 
 
-def console() -> Console:
-    """For what is printed at the end; a pipe has no width."""
-    return Console(width=max(Console().width, 80), highlight=False, markup=False)
-
-
 def save(args: argparse.Namespace, **numbers: Any) -> None:
     """`results.json`: the numbers, and how they came about."""
     versions = {"python": sys.version.split()[0], "jax": jax.__version__}

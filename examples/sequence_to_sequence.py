@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import paired_data
-from options import console, mean_and_spread, options, parsed, progress, save, whole
+import rich
+from options import mean_and_spread, options, parsed, progress, save, whole
 from paired_data import END, Data, Pair, arrays
 from rich.table import Table
 
@@ -134,15 +135,15 @@ def main() -> None:
         table.add_row(f"{name}, published", "", f"{published:.1f}")
     ours = [mean_and_spread((100 * run[of] for run in runs), 1) for of in runs[0]]
     table.add_row(f"this, {args.seeds} runs", *ours)
-    (out := console()).print(table)
+    rich.print(table)
     for (read, right), answer in list(zip(data.test, said, strict=True))[:8]:
-        out.print(*read, ":", *answer, "( right:", " or ".join(map(" ".join, right)), ")")
+        print(*read, ":", *answer, "( right:", " or ".join(map(" ".join, right)), ")")
     long = max(range(len(data.test[:50])), key=lambda i: len(data.test[i].source))
     read, targets = data.test[long]
     figure = draw(model, params, Pair(read, [said[long] or targets[0]]), data)
     figure.savefig(args.out / "attention.png", dpi=120)
     save(args, runs=runs)
-    out.print(f"Figure and numbers: {args.out}/attention.png and results.json")
+    print(f"Figure and numbers: {args.out}/attention.png and results.json")
 
 
 if __name__ == "__main__":
