@@ -10,10 +10,10 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def start(name, options):
     """`python examples/NAME OPTIONS`, warnings as errors; compiled fast, run slowly."""
-    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    changed = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "COLUMNS": "100"}
     command = [sys.executable, "-W", "error", str(EXAMPLES / name), *options.split()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=environment, **pipes)
+    return subprocess.Popen(command, env=os.environ | changed, **pipes)
 
 
 def run(name, options):
