@@ -10,8 +10,7 @@ beside those of bz2 and xz, and saves what the network says at three temperature
 The same command again goes on from the last checkpoint, which has parameters, optimiser
 state, carry, key and step: an interrupted run ends bit for bit as any other, and loses no
 more than the steps since then. The default text is the Python language reference, which
-comes with Python (PSF licence). Rate and dropout were chosen on the last tenth of the
-training part.
+comes with Python (PSF licence). Rate and dropout were chosen within the training part.
 """
 
 import zlib
@@ -142,9 +141,8 @@ def main() -> None:
     table.add_row(f"two LSTM layers, {args.seeds} runs", mean_and_spread(bits))
     (args.out / "samples.txt").write_text(said, "utf-8")
     save(args, bits=bits, references=known)
-    numbers = f"Samples and numbers: {args.out}/samples.txt and results.json"
     rich.print(table)
-    print(f"\n{said}\n{numbers}")
+    print(f"\n{said}\nSamples and numbers: {args.out}/samples.txt and results.json")
 
 
 if __name__ == "__main__":

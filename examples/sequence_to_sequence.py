@@ -90,8 +90,7 @@ def train(model: Translator, data: Data, args: Any, seed: int, bars: Any) -> Any
     for step in range(args.steps):
         both, key = arrays(next(drawn), data), jax.random.fold_in(noise, step)
         state, nats = train_step(model, optimizer, state, *both, key)
-        if step % 20 == 0 or step + 1 == args.steps:
-            bars.update(bar, completed=step + 1, note=f"{nats:.3f} nats a symbol")
+        bars.update(bar, completed=step + 1, note=f"{nats:.3f} nats a symbol")
     return state[0]
 
 
