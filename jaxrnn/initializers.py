@@ -87,7 +87,21 @@ def orthogonal(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> 
     solutions to the nonlinear dynamics of learning in deep linear neural networks",
     ICLR 2014, arXiv 1312.6120.
     """
-    return PerGate(jax.nn.initializers.orthogonal)(key, shape, gates)
+    return PerGate(_orthogonal_alone)(key, shape, gates)
+
+
+def _orthogonal_alone() -> Callable[[jax.Array, tuple[int, ...]], jax.Array]:
+    """JAX's, which `jax.vmap` runs for one key after the other.
+
+    Batched decompositions that a compiled program runs side by side on CPU can occupy all
+    of XLA's threads and wait there, for ever, for a free one.
+    """
+
+    def initializer(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        draw = lambda key: jax.nn.initializers.orthogonal()(key, shape)  # noqa: E731
+        return jax.custom_batching.sequential_vmap(draw)(key)
+
+    return initializer
 
 
 def lecun_normal(

@@ -1,11 +1,13 @@
 """What each initializer draws, measured on the draw itself."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, initializers
+from jaxrnn import GRU, LSTM, Bidirectional, Dense, Elman, Embedding, initializers
 
 H = 64
 
@@ -20,6 +22,24 @@ def test_recurrent_kernels_are_orthogonal_gate_by_gate(cell, count, key):
     for block in blocks:
         np.testing.assert_allclose(block.T @ block, np.eye(H), atol=1e-12)
     assert not np.allclose(blocks[0], blocks[1])
+
+
+def test_an_ensemble_is_drawn_key_by_key_and_decomposed_one_after_the_other(key):
+    """Side by side, batched decompositions wait for XLA's threads for ever on CPU."""
+    cell = Bidirectional(GRU(2, 3), LSTM(2, 3))
+    keys = jax.random.split(key, (2, 2))
+    init = jax.vmap(jax.vmap(cell.init))
+    drawn = jax.jit(init)(keys)
+    for i, j in np.ndindex(2, 2):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a[i, j], b, rtol=1e-12),  # noqa: B023
+            drawn,
+            cell.init(keys[i, j]),
+        )
+    decompositions = re.findall(
+        r"f64\[([\d,]+)\] = qr\[", str(jax.make_jaxpr(init)(keys))
+    )
+    assert decompositions and set(decompositions) == {"3,3"}
 
 
 def test_identity_makes_an_irnn(key):
