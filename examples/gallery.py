@@ -1,4 +1,4 @@
-"""Every figure of `jaxrnn.plotting`, of two character models before and after training.
+"""Every figure of gradients in `jaxrnn.plotting`, of two trained character models.
 
 An Elman network and a stack of two LSTM layers learn the Python language reference, which
 ships with Python itself (PSF licence); the figures are of text that they have not seen.
@@ -127,7 +127,7 @@ def figures(args: Any) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Every figure of jaxrnn.plotting, of trained character models.",
+        description="Figures of gradients and gates, of trained character models.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     out = Path("outputs/gallery")

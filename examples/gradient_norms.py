@@ -284,7 +284,7 @@ def main() -> None:
         f"was left; means over {HELD_OUT_WINDOWS} held-out windows, in nats per unit of "
         "state. 1% at k: the first lag at which the mean is below 1% of its value at k = "
         "0. An LSTM's c is read through h, which is held fixed: its first value is that "
-        "at k = 1. bz2 has seen all of the text before, a network only its carry."
+        "at k = 1. bz2 and xz have seen all of the text before, a network only its carry."
     )
 
     draw(results, args.out / "gradient_norms.png", args.length, what)

@@ -1,16 +1,15 @@
 """A language model of characters: stacked LSTMs, truncated BPTT, and what they say.
 
 The text is cut into streams that are read side by side, piece by piece: the carry is
-handed on from piece to piece, its gradient is not. Prints bits per held-out character
-beside those of bz2 and xz, and saves what the network says at three temperatures.
+handed on, its gradient is not. Prints bits per held-out character beside those of bz2 and
+xz, and saves what the network says at three temperatures.
 
     python examples/language_model.py
     python examples/language_model.py --text book.txt --out outputs/book
 
 The same command again goes on from the last checkpoint, which has parameters, optimiser
-state, carry, key and step: an interrupted run ends bit for bit as any other, and loses no
-more than the steps since then. The default text is the Python language reference, which
-comes with Python (PSF licence). Rate and dropout were chosen within the training part.
+state, carry, key and step, and ends bit for bit as if never interrupted. The default text
+is the Python reference (PSF licence). Rate and dropout were chosen in the training part.
 """
 
 import zlib
@@ -24,19 +23,19 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import rich
-from options import mean_and_spread, options, parsed, progress, save, whole
+from options import fail, mean_and_spread, options, parsed, progress, save, whole
 from rich.table import Table
 from text_data import bits_per_character, read_text, references, split
 
 import jaxrnn
 from jaxrnn import LSTM, Dense, Dropout, Embedding, Stack, Temperature
 
-RATE, DROPOUT = 6e-3, 0.1
+RATE = 6e-3
 
 
 def language_model(V: int, H: int) -> jaxrnn.Cell:
-    first = Embedding(V, 64), LSTM(64, H), Dropout(DROPOUT)
-    return Stack((*first, LSTM(H, H), Dropout(DROPOUT), Dense(H, V)))
+    first = Embedding(V, 64), LSTM(64, H), Dropout(0.1)
+    return Stack((*first, LSTM(H, H), Dropout(0.1), Dense(H, V)))
 
 
 @partial(jax.jit, static_argnames=("model", "optimizer"))
@@ -70,33 +69,32 @@ def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
 
 
 def piece_of(symbols: np.ndarray, streams: int, length: int, step: int) -> jax.Array:
-    """What every stream reads in this step; after its end, its beginning again."""
+    """What every stream reads now; after its end its beginning, with the carry kept."""
     rows = symbols[: len(symbols) // streams * streams].reshape(streams, -1)
     begin = step % ((rows.shape[1] - 1) // length) * length
     return jnp.asarray(rows[:, begin : begin + length + 1].T)
 
 
-def train(
-    model: Any, symbols: np.ndarray, args: Any, seed: int, folder: Path, bars: Any
-) -> Any:
+def train(model: Any, symbols: Any, args: Any, seed: int, folder: Path, bars: Any) -> Any:
     """Parameters after `args.steps`, from the last checkpoint if there is one."""
     schedule = optax.cosine_decay_schedule(RATE, args.steps)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
     state = start(model, optimizer, args.streams, seed)
     bar = bars.add_task(f"seed {seed}", total=args.steps, note="")
-    with ocp.CheckpointManager(folder.absolute()) as checkpoints:
+    kept = ocp.CheckpointManagerOptions(max_to_keep=2)
+    with ocp.CheckpointManager(folder.absolute(), options=kept) as checkpoints:
         last = checkpoints.latest_step()
         if last is not None:
             state = checkpoints.restore(last, args=ocp.args.StandardRestore(state))
             bars.update(bar, completed=last)
+            bars.print(f"seed {seed} goes on from step {last}")
         for step in range(int(state["step"]), args.steps):
             piece = piece_of(symbols, args.streams, args.length, step)
             state, nats = train_step(model, optimizer, state, piece)
+            note = f"{jaxrnn.bits_per_symbol(nats):.3f} bits a character"
+            bars.update(bar, completed=step + 1, note=note)
             if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
                 checkpoints.save(step + 1, args=ocp.args.StandardSave(state))
-            if (step + 1) % 20 == 0 or step + 1 == args.steps:
-                note = f"{jaxrnn.bits_per_symbol(nats):.3f} bits a character"
-                bars.update(bar, completed=step + 1, note=note)
     return state["params"]
 
 
@@ -106,8 +104,8 @@ def say(model: Any, params: Any, alphabet: list[str], prompt: str, seed: int) ->
     carry, _ = jaxrnn.unroll(model, params, symbols[:-1])
     key, said = jax.random.key(seed), []
     for t in (0.5, 0.8, 1.0):
-        sampler, length = Temperature(t), 300
-        new = jaxrnn.generate(model, params, carry, symbols[-1], sampler, length, key)
+        asked = carry, symbols[-1], Temperature(t), 300, key
+        new = jaxrnn.generate(model, params, *asked)
         text = "".join(alphabet[symbol] for symbol in new.symbols.tolist())
         said.append(f"--- temperature {t} ---\n{prompt}{text}\n")
     return "\n".join(said)
@@ -123,11 +121,13 @@ def main() -> None:
     add("--save-every", type=whole(1), default=200, help="steps between checkpoints")
     args = parsed(parser, steps=300, seeds=1, hidden_size=96)
     text = read_text(args.text)
-    train_part, test, alphabet = split(text, max(args.length, 2 * args.streams))
-    # A folder for each way to train: checkpoints of another would not fit.
-    way = repr((text, args.steps, args.hidden_size, args.length, args.streams))
-    folder = args.out / f"checkpoints-{zlib.crc32(way.encode()):08x}"
+    train_part, test, alphabet = split(text, args.length)
+    if len(train_part) // args.streams <= args.length:
+        fail("the text is too short for pieces of --length in --streams streams")
     model = language_model(len(alphabet), args.hidden_size)
+    # A folder for each way to train; a cell prints as the code that makes it.
+    way = f"{text} {model} {RATE} {args.steps} {args.length} {args.streams}"
+    folder = args.out / f"checkpoints-{zlib.crc32(way.encode()):08x}"
     bits, said = [], ""
     with progress() as bars:
         known = references(text, train_part, test, len(alphabet))
@@ -138,7 +138,7 @@ def main() -> None:
     table = Table("", "bits per held-out character", box=None)
     for name, reference in known.items():
         table.add_row(name, f"{reference:.3f}")
-    table.add_row(f"two LSTM layers, {args.seeds} runs", mean_and_spread(bits))
+    table.add_row(f"two LSTM layers (runs: {args.seeds})", mean_and_spread(bits))
     (args.out / "samples.txt").write_text(said, "utf-8")
     save(args, bits=bits, references=known)
     rich.print(table)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -60,8 +61,9 @@ def parsed(parser: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
         args = parser.parse_args()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.out).close()  # now, not after an hour's training
     except OSError as error:
-        fail(f"cannot make the folder {args.out}: {error.strerror}")
+        fail(f"cannot write to the folder {args.out}: {error.strerror}")
     return args
 
 

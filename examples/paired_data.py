@@ -24,7 +24,8 @@ def pronunciations() -> list[Pair]:
     for line in path.read_text("utf-8").splitlines():
         word, *phonemes = line.split("#")[0].split()
         spoken = [phoneme.rstrip("012") for phoneme in phonemes]
-        known.setdefault(word.split("(")[0], []).append(spoken)
+        others = known.setdefault(word.split("(")[0], [])
+        others += [spoken] if spoken not in others else []
     return [Pair(list(word), targets) for word, targets in known.items()]
 
 
@@ -110,7 +111,9 @@ def batches(pairs: list[Pair], size: int, random: Any) -> Iterator[list[Pair]]:
     while True:
         shuffled = [pairs[i] for i in random.permutation(len(pairs))]
         shuffled.sort(key=width)  # stable: in random order within a width
-        starts = np.arange(0, max(len(pairs) - size, 0) + 1, size)
+        # What is left over is now at this end, now at that.
+        first = random.integers(len(pairs) % size + 1) if len(pairs) > size else 0
+        starts = np.arange(first, max(len(pairs) - size, 0) + 1, size)
         yield from (
             shuffled[start : start + size] for start in random.permutation(starts)
         )

@@ -59,9 +59,9 @@ def test_the_references_are_those_of_plain_loops(forecast):
     for column, start in enumerate(some):
         past, truth = series[2][start : start + 50], series[2][start + 50 : start + 100]
         distances = [
-            np.sum((past[-20:] - series[0][t - 20 : t]) ** 2) for t in range(50, 6044)
+            np.sum((past[-30:] - series[0][t - 30 : t]) ** 2) for t in range(50, 6044)
         ]
-        nearest = [50 + int(t) for t in np.argsort(distances)[:3]]
+        nearest = [50 + int(t) for t in np.argsort(distances)[:2]]
         followed = np.mean([series[0][t : t + 50] for t in nearest], axis=0)
         np.testing.assert_allclose(analogues[:, column], followed, atol=1e-5)
         for h in range(50):

@@ -3,7 +3,9 @@
 import bz2
 import json
 import re
-import time
+import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -29,29 +31,85 @@ def last_state(folder):
 
 
 def test_a_run_that_was_killed_ends_as_any_other_bit_for_bit(tmp_path, text):
-    options = f"--text {text} --steps 200 --save-every 20 {TINY}"
+    options = f"--text {text} --steps 100 --save-every 20 {TINY}"
     run("language_model.py", f"{options} --out {tmp_path / 'whole'}")
-    killed = start("language_model.py", f"{options} --out {tmp_path / 'killed'}")
-    saved = tmp_path.glob("killed/checkpoints-*/0/*")
-    while not any(path.name.isdigit() for path in saved):
-        saved = tmp_path.glob("killed/checkpoints-*/0/*")
-        assert killed.poll() is None, killed.communicate()
-        time.sleep(0.005)
-    killed.kill()
-    killed.communicate()
+    killed = f"{options} --out {tmp_path / 'killed'}"
+    program = f"""
+import os, signal, sys
+sys.path.insert(0, {str(EXAMPLES)!r})
+sys.argv[1:] = {killed.split()!r}
+import language_model
+train_step, steps = language_model.train_step, []
+def count(*args):
+    steps.append(1)
+    if len(steps) == 71:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train_step(*args)
+language_model.train_step = count
+language_model.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "results.json").exists()
     at, _ = last_state(tmp_path / "killed")
-    assert 0 < at < 200
+    assert at in (40, 60)  # 60 was written beside the steps that followed
 
-    run("language_model.py", f"{options} --out {tmp_path / 'killed'}")
-    (whole_step, whole), (step, state) = map(
-        last_state, (tmp_path / "whole", tmp_path / "killed")
-    )
-    assert step == whole_step == state["step"] == 200
+    resumed = start("language_model.py", killed)
+    _, errors = resumed.communicate()
+    assert resumed.returncode == 0 and f"seed 0 goes on from step {at}" in errors
+    folders = [tmp_path / name for name in ("whole", "killed")]
+    (step, whole), (same, state) = map(last_state, folders)
+    assert step == same == state["step"] == 100
     assert set(state) == {"params", "moments", "carry", "key", "step"}
     jax.tree.map(np.testing.assert_array_equal, state, whole)
-    said = [(tmp_path / name / "samples.txt").read_text() for name in ("whole", "killed")]
+    said = [(folder / "samples.txt").read_text("utf-8") for folder in folders]
     assert said[0] == said[1]
+
+
+def test_a_step_starts_from_all_that_a_checkpoint_has(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import language_model as lm
+    import optax
+
+    model, optimizer = lm.language_model(5, 4), optax.sgd(0.1)
+    begun = lm.start(model, optimizer, 2, seed=0)
+    pieces = jax.random.randint(jax.random.key(1), (2, 8, 2), 0, 5)
+    first, _ = lm.train_step(model, optimizer, begun, pieces[0])
+    second, nats = lm.train_step(model, optimizer, first, pieces[1])
+
+    def alone(state, piece):
+        """Loss and carry by a loop over steps and streams, with the noise of the step."""
+        noise = jax.random.fold_in(jax.random.wrap_key_data(state["key"]), state["step"])
+        losses, carries = [], []
+        for b, key in enumerate(jax.random.split(noise, 2)):
+            carry = jax.tree.map(lambda leaf: leaf[b], state["carry"])  # noqa: B023
+            for t in range(7):
+                carry, y = model(state["params"], carry, piece[t, b], key, t)
+                losses.append(-jax.nn.log_softmax(y)[piece[t + 1, b]])
+            carries.append(carry)
+        return np.mean(losses), jax.tree.map(lambda *leaves: np.stack(leaves), *carries)
+
+    loss, carry = alone(first, pieces[1])
+    np.testing.assert_allclose(nats, loss, rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        second["carry"],
+        carry,
+    )
+    assert [int(state["step"]) for state in (begun, first, second)] == [0, 1, 2]
+    other, _ = lm.train_step(model, optimizer, begun | {"step": first["step"]}, pieces[0])
+    assert not np.allclose(other["carry"][3].h, first["carry"][3].h)  # its own noise
+
+
+def test_a_text_that_is_too_short_is_refused(tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("abc " * 100)
+    refused = start("language_model.py", f"--text {path} --length 12 --out {tmp_path}")
+    _, errors = refused.communicate()
+    assert refused.returncode == 2
+    assert errors.splitlines()[-1].endswith(
+        "the text is too short for pieces of --length in --streams streams"
+    )
 
 
 def test_it_learns_and_stands_beside_what_is_known(tmp_path, text):

@@ -4,10 +4,14 @@ import json
 import sys
 import types
 
+import jax
 import matplotlib.image
 import numpy as np
+import optax
 import pytest
 from program import EXAMPLES, run
+
+import jaxrnn
 
 
 @pytest.fixture
@@ -29,6 +33,39 @@ def test_letters_become_phonemes(tmp_path):
     assert matplotlib.image.imread(tmp_path / "attention.png").std() > 0.01
 
 
+def test_the_loss_and_the_answers_are_those_of_each_pair_alone(paired_data, monkeypatch):
+    """Symbols are read a step late, the end is learned too, and padding is nowhere."""
+    import sequence_to_sequence as s2s
+
+    monkeypatch.setattr(s2s, "Dropout", lambda rate: jaxrnn.Dropout(0.0))
+    model = s2s.translator(9, 8, 3)
+    params = jax.tree.map(lambda leaf: 2 * leaf, model.init(jax.random.key(0)))
+    pairs = [([3, 5, 8], [2, 7]), ([4], [5, 3, 6, 6]), ([7, 7, 2, 6], [4])]
+    source, target = np.zeros((5, 3), int), np.zeros((5, 3), int)
+    losses, best = [], []
+    for column, (read, said) in enumerate(pairs):
+        source[: len(read), column], target[: len(said), column] = read, said
+        _, memory = jaxrnn.unroll(model.encoder, params[0], np.array(read))
+        attention = model.decoder.cells[1].attend(params[1][1], memory)
+        begin = (), attention, (), ()
+        carry, heard = begin, 0
+        for symbol in [*said, 0]:
+            carry, logits = jaxrnn.unroll(
+                model.decoder, params[1], np.array([heard]), carry
+            )
+            losses.append(-jax.nn.log_softmax(logits[0])[symbol])
+            heard = symbol
+        first = np.array(0)
+        asked = model.decoder, params[1], begin, first, 4, 40
+        best.append(jaxrnn.beam_search(*asked, stop=0).symbols[:, 0])
+    optimizer = optax.sgd(0.0)
+    state, key = (params, optimizer.init(params)), jax.random.key(1)
+    _, nats = s2s.train_step(model, optimizer, state, source, target, key)
+    np.testing.assert_allclose(nats, np.mean(losses), rtol=1e-6)
+    np.testing.assert_array_equal(s2s.say(model, params, source), np.array(best))
+    assert len({tuple(row.tolist()) for row in best}) == 3
+
+
 def test_words_and_their_pronunciations_are_kept_together(paired_data):
     data = paired_data.split(paired_data.pronunciations(), 10**6, least=1)
     known = {"".join(pair.source): pair.targets for pair in data.train + data.test}
@@ -36,17 +73,21 @@ def test_words_and_their_pronunciations_are_kept_together(paired_data):
         ["T", "AH", "M", "EY", "T", "OW"],
         ["T", "AH", "M", "AA", "T", "OW"],
     ]
+    assert all(len(set(map(tuple, t))) == len(t) for t in known.values())
     spoken = {"".join(pair.source) for pair in data.train}
     assert not spoken & {"".join(pair.source) for pair in data.test}
     assert len(data.sources) > 26 and len(data.targets) == 39 + 2
     drawn = paired_data.batches(data.train[:100], 8, np.random.default_rng(0))
-    for pairs in (next(drawn) for _ in range(30)):
+    seen = set()
+    for pairs in (next(drawn) for _ in range(60)):
+        seen |= {"".join(pair.source) for pair in pairs}
         source, target = paired_data.arrays(pairs, data)
         assert source.shape == target.shape and source.shape[0] % 5 == 0
         for column, pair in enumerate(pairs):
             row = [data.targets[i] for i in target[:, column] if i]
             assert row == pair.targets[0] and target[-1, column] == paired_data.END
             assert [data.sources[i] for i in source[:, column] if i] == pair.source
+    assert seen == {"".join(pair.source) for pair in data.train[:100]}  # the longest too
 
 
 def test_errors_are_counted_to_the_nearest_right_answer(paired_data):

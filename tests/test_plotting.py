@@ -225,5 +225,7 @@ def test_attention_is_drawn_as_it_is_and_cut_to_what_was_read_and_said():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["A", "B"]
     with pytest.raises(ValueError, match=r"shape \(1, 3, 3\), expected \(T, S\)"):
         plotting.attention(weights[None])
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plotting.attention(weights, said=[])
     with pytest.raises(ValueError, match="read has 4 labels, expected at most 3"):
         plotting.attention(weights, read="abcd")

@@ -96,9 +96,13 @@ def attention(
                 f"plotting.attention: {name} has {len(labels)} labels, expected at most "
                 f"{size} for weights of the shape {weights.shape}"
             )
-    ax = axes_or_new(ax)
     shown = weights[: None if said is None else len(said)]
     shown = shown[:, : None if read is None else len(read)]
+    if not shown.size:
+        raise ValueError(
+            "plotting.attention: there is nothing to draw, expected a step and a place"
+        )
+    ax = axes_or_new(ax)
     image = ax.imshow(shown, vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="attention weight", shrink=0.8)
     if read is not None:
