@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+ENVIRONMENT = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "COLUMNS": "100"}
 
 
 def start(name, options):
     """`python examples/NAME OPTIONS`, warnings as errors; compiled fast, run slowly."""
-    changed = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "COLUMNS": "100"}
     command = [sys.executable, "-W", "error", str(EXAMPLES / name), *options.split()]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=os.environ | changed, **pipes)
+    return subprocess.Popen(command, env=ENVIRONMENT, **pipes)
 
 
 def run(name, options):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from program import EXAMPLES, run, start
+from program import ENVIRONMENT, EXAMPLES, run, start
 
 TINY = "--hidden-size 8 --length 12 --streams 4 --seeds 1"
 
@@ -48,7 +48,8 @@ def count(*args):
 language_model.train_step = count
 language_model.main()
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True)
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "results.json").exists()
     at, _ = last_state(tmp_path / "killed")
