@@ -118,7 +118,7 @@ def main() -> None:
     add("--hidden-size", type=whole(1), default=96, help="of a direction; decoder: twice")
     add("--batch-size", type=whole(2), default=128, help="pairs in a training step")
     add("--pairs", type=whole(100), default=10**6, help="how many are read, at most")
-    args = parsed(parser, steps=300, seeds=1, hidden_size=64)
+    args = parsed(parser, steps=300, seeds=1, hidden_size=64, pairs=20_000)
     folder, words = args.translate, paired_data.pronunciations
     pairs = paired_data.verses(folder) if folder else words()
     data = paired_data.split(pairs, args.pairs, least=5 if folder else 1)
