@@ -45,10 +45,12 @@ def verses(folder: Path, longest: int = 24) -> list[Pair]:
             f"no verses in {folder} ({error}): apt install sword-text-sparv "
             "sword-text-web, or give the folder of their modules"
         )
+    books = [bible.get_structure().get_books()["nt"] for bible in (english, spanish)]
     pairs = []
-    for book in english.get_structure().get_books()["nt"]:
-        for chapter, count in enumerate(book.chapter_lengths, 1):
-            for verse in range(1, count + 1):
+    for book, same in zip(*books, strict=True):
+        counts = zip(book.chapter_lengths, same.chapter_lengths, strict=True)
+        for chapter, both in enumerate(counts, 1):
+            for verse in range(1, min(both) + 1):  # one has a verse more, here and there
                 place = {"books": [book.name], "chapters": [chapter], "verses": [verse]}
                 source = words(spanish.get(**place, clean=True))
                 target = words(english.get(**place, clean=True))

@@ -112,8 +112,8 @@ def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
     }
 
     class Bible:
-        def __init__(self, verses):
-            self.verses = verses
+        def __init__(self, verses, counts):
+            self.verses, self.counts = verses, counts
 
         def get(self, books, chapters, verses, clean):
             assert books == ["Mark"] and clean
@@ -123,7 +123,9 @@ def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
             return self
 
         def get_books(self):
-            return {"nt": [types.SimpleNamespace(name="Mark", chapter_lengths=[2, 1])]}
+            return {
+                "nt": [types.SimpleNamespace(name="Mark", chapter_lengths=self.counts)]
+            }
 
     class Modules:
         def __init__(self, folder):
@@ -133,7 +135,7 @@ def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
             pass
 
         def get_bible_from_module(self, name):
-            return Bible(texts[name])
+            return Bible(texts[name], [3 if name == "spaRV1909eb" else 2, 1])
 
     module = types.ModuleType("pysword.modules")
     monkeypatch.setitem(sys.modules, "pysword", types.ModuleType("pysword"))
