@@ -33,8 +33,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 NAMES = np.array("zero one two three four five six seven eight nine".split())
-LETTERS = ".efghinorstuvwxz"  # the full stop ends a name
-STOP, LIMIT, BATCH, LEARNING_RATE, PIXEL_NOISE = 0, 6, 64, 5e-3, 0.2
+LETTERS = "." + "".join(sorted(set("".join(NAMES))))  # the full stop ends a name
+STOP, LIMIT = 0, max(map(len, NAMES)) + 1
+BATCH, LEARNING_RATE, PIXEL_NOISE = 64, 5e-3, 0.2
 SPELT = np.array([[LETTERS.index(c) for c in n.ljust(LIMIT, ".")] for n in NAMES]).T
 LENGTHS = np.array([len(name) + 1 for name in NAMES])  # the stop is said too
 
@@ -108,7 +109,7 @@ def draw(path: Any, pixels: np.ndarray, digits: np.ndarray, captions: Any) -> No
         truth = "" if right[i] else f"\n(is: {NAMES[digits[i]]})"
         axes.set_title(captions[i] + truth, color="k" if right[i] else "tab:red")
         axes.axis("off")
-    figure.suptitle(f"First run: {sum(~right)} of {len(right)} test images are misspelt")
+    figure.suptitle(f"First run: {sum(~right)} of {len(right)} captions are wrong")
     figure.savefig(path, dpi=110)
 
 

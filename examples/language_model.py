@@ -7,9 +7,9 @@ xz, and saves what the network says at three temperatures.
     python examples/language_model.py
     python examples/language_model.py --text book.txt --out outputs/book
 
-The same command again goes on from the last checkpoint, which has parameters, optimiser
-state, carry, key and step, and ends bit for bit as if never interrupted. The default text
-is the Python reference (PSF licence). Rate and dropout were chosen in the training part.
+The same command again goes on from the last checkpoint (parameters, optimiser state,
+carry, key, step) and ends bit for bit as if never interrupted; other sizes or --steps
+begin anew. Text: Python's reference (PSF licence), whose training part tuned the rate.
 """
 
 import zlib
@@ -69,7 +69,7 @@ def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
 
 
 def piece_of(symbols: np.ndarray, streams: int, length: int, step: int) -> jax.Array:
-    """What every stream reads now; after its end its beginning, with the carry kept."""
+    """What each stream reads; after its end it starts again, and keeps the carry."""
     rows = symbols[: len(symbols) // streams * streams].reshape(streams, -1)
     begin = step % ((rows.shape[1] - 1) // length) * length
     return jnp.asarray(rows[:, begin : begin + length + 1].T)

@@ -44,12 +44,10 @@ def options(description: str | None, steps: int, seeds: int = 5) -> Any:
     parser.error = fail
     add = parser.add_argument
     add("--steps", type=whole(1), default=steps, help="training steps of a run")
-    add("--seed", type=whole(0), default=0, help="of the first run: all that is random")
+    add("--seed", type=whole(0), default=0, help="random seed of the first run")
     add("--seeds", type=whole(1), default=seeds, help="how many runs, from --seed on")
-    add("--quick", action="store_true", help="other defaults, that end in two minutes")
-    add(
-        "--out", type=Path, default=Path("outputs") / name, help="folder for what is made"
-    )
+    add("--quick", action="store_true", help="smaller defaults, that end in two minutes")
+    add("--out", type=Path, default=Path("outputs") / name, help="output folder")
     return parser
 
 
@@ -57,7 +55,8 @@ def parsed(parser: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
     """The arguments, with other defaults if `--quick` is among them."""
     args = parser.parse_args()
     if args.quick:
-        parser.set_defaults(**quick)
+        out = parser.get_default("out")  # a quick run leaves the figures of a full one
+        parser.set_defaults(out=out.with_name(f"{out.name}-quick"), **quick)
         args = parser.parse_args()
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -92,7 +91,11 @@ def save(args: argparse.Namespace, **numbers: Any) -> None:
     """`results.json`: the numbers, and how they came about."""
     versions = {"python": sys.version.split()[0], "jax": jax.__version__}
     record = {"arguments": vars(args), "versions": versions, **numbers}
-    (args.out / "results.json").write_text(json.dumps(record, default=str))
+    (args.out / "results.json").write_text(json.dumps(record, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def mean_and_spread(values: Iterable[float], digits: int = 3) -> str:

