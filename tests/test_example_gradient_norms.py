@@ -127,6 +127,7 @@ def interrupted(folder, options, when):
     return output, seen + rest, process.returncode
 
 
+@pytest.mark.long
 def test_ctrl_c_in_training_keeps_what_is_done_and_says_so(tmp_path, text):
     options = f"--text {text} --steps 1000000 --cells gru lstm {TINY}"
     output, _, code = interrupted(tmp_path, options, "bits a character")

@@ -490,7 +490,11 @@ def test_truncation_is_separate_calls_with_the_carry_cut(size, reverse, autodiff
         assert_close(jvp(truncated)(*args)[1], jvp(pieces)(*args)[1])
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize(
+    "reverse",
+    [pytest.param(False, id="forwards", marks=pytest.mark.long), True],
+    ids=[None, "backwards"],
+)
 def test_truncation_cuts_second_derivatives_too(reverse):
     cell = Elman(3, 4)
     args = example(cell)
