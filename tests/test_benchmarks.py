@@ -219,7 +219,7 @@ def test_wrong_words(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_question(tmp_path, monkeypatch, capsys):
     """The whole command, smaller than --quick; saved numbers give the same tables."""
     require("flax_linen")
