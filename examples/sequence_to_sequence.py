@@ -1,6 +1,6 @@
 """From letters to phonemes: an encoder, and a decoder with attention.
 
-Learns how English words are spoken, by the CMU Pronouncing Dictionary (BSD-like terms).
+Learns to say English words from the CMU Pronouncing Dictionary (BSD-like licence).
 Prints error rates beside published ones, and draws what the decoder looked at. The same
 program translates verses, word by word, from Spanish to English (Reina-Valera 1909 and
 World English Bible, public domain; Debian's sword-text-sparv and sword-text-web).
