@@ -1,14 +1,36 @@
-"""Every test runs in float64, and refuses silent broadcasting and silent promotion."""
+"""Every test runs in float64, and refuses silent broadcasting and silent promotion.
+
+Thousands of small programs are each run once, so that compiling them is what takes the
+time: they are optimised as little as possible, and compiled once for all processes and
+for the next run, in pytest's own cache.
+"""
+
+import os
 
 import jax
+import jaxlib.version
 import pytest
 
+# Flags from outside are left alone: `.ci/run` has programs compiled as users have them.
+if "XLA_FLAGS" not in os.environ and jaxlib.version.__version_info__ < (0, 11):
+    os.environ["XLA_FLAGS"] = (  # six times as fast; later releases do not know the first
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    )
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 2)  # for shard_map
-# Thousands of small programs, each run once: compiling them is what takes the time.
 jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_configure(config):
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        kept = str(config.cache.mkdir("compiled"))
+        # In the environment, for the processes that tests start.
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = kept
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        jax.config.update("jax_compilation_cache_dir", kept)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 @pytest.fixture

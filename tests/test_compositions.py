@@ -104,7 +104,7 @@ def test_the_compositions_are_various():
 @pytest.mark.parametrize(
     "cell",
     [
-        pytest.param(cell, id=str(i), marks=pytest.mark.long if i else ())
+        pytest.param(cell, id=str(i), marks=pytest.mark.slow if i else ())
         for i, cell in enumerate(CELLS)
     ],
 )

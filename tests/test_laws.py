@@ -53,7 +53,7 @@ CORE = {"elman", "lstm", "gru_reset_before", "stack_mixed", "dropouts", "zoneout
 CORE |= {"dense_skip", "residual_bidirectional"}
 FEW = ["lstm", "zoneout", "residual_bidirectional"]  # where test_scan.py has the others
 every_cell, core_cells = over(ZOO.keys() - VARIANTS), over(CORE)
-core_gradients = over(CORE | {"gru"}, pytest.mark.long)
+core_gradients = over(CORE | {"gru"}, pytest.mark.slow)
 few_cells = pytest.mark.parametrize("cell", [ZOO[name] for name in FEW], ids=FEW)
 # A mask with holes, at both ends too, and resets at valid and at masked steps: in both
 # directions some steps that follow each other are apart, and some are not.
@@ -166,7 +166,7 @@ def test_a_batch_equals_a_loop_over_examples(cell):
     "reverse",
     [
         pytest.param(True, id="backwards"),
-        pytest.param(False, id="forwards", marks=pytest.mark.long),
+        pytest.param(False, id="forwards", marks=pytest.mark.slow),
     ],
 )
 def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):
@@ -278,7 +278,7 @@ every_way = pytest.mark.parametrize(
     ("reverse", "masked"),
     [
         pytest.param(True, True, id="backwards_masked"),
-        pytest.param(False, False, id="forwards", marks=pytest.mark.long),
+        pytest.param(False, False, id="forwards", marks=pytest.mark.slow),
     ],
 )
 
@@ -329,7 +329,7 @@ def test_forward_mode_equals_that_of_the_loop(cell):
     close(tangent(unrolled), tangent(looped))
 
 
-@pytest.mark.long  # of some, test_gradients.py has a full Hessian in the default run
+@pytest.mark.slow  # of some, test_gradients.py has a full Hessian in the default run
 @pytest.mark.parametrize("name", sorted(CORE))
 def test_second_derivatives_equal_those_of_the_loop(name):
     cell = ZOO[name]
