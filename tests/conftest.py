@@ -23,6 +23,12 @@ jax.config.update("jax_num_cpu_devices", 2)  # for shard_map
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("jaxrnn")
+    group.addoption("--compositions", type=int, default=14, help="how many are drawn")
+    group.addoption("--seed", type=int, default=0, help="from which seed")
+
+
 def pytest_configure(config):
     if config.pluginmanager.hasplugin("cacheprovider"):
         kept = str(config.cache.mkdir("compiled"))

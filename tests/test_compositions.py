@@ -1,4 +1,7 @@
-"""Combinators in any order and depth: the laws, for compositions drawn at random."""
+"""Combinators in any order and depth: the laws, for compositions drawn at random.
+
+`pytest -m slow tests/test_compositions.py --compositions=100 --seed=1` draws others.
+"""
 
 from functools import partial
 
@@ -24,7 +27,7 @@ from jaxrnn import (
     Zoneout,
 )
 
-NUMBER, DEPTH = 4, 3
+DEPTH = 3
 
 
 def leaf(rng, size, out):
@@ -70,8 +73,12 @@ def composition(rng, depth, size, out):
     return composition(rng, depth, size, out)  # what was drawn does not fit: draw again
 
 
-rng = np.random.default_rng(25)
-CELLS = [composition(rng, DEPTH, 3, int(rng.integers(3, 5))) for _ in range(NUMBER)]
+def draw(number, seed):
+    """Compositions, each from a seed of its own: more of them are the same and others."""
+    rngs = [np.random.default_rng((seed, index)) for index in range(number)]
+    return [composition(rng, DEPTH, 3, int(rng.integers(3, 5))) for rng in rngs]
+
+
 LAWS = {
     "loop": test_laws.test_unroll_and_trajectory_equal_a_loop_of_single_steps,
     "masks": partial(
@@ -93,21 +100,22 @@ LAWS = {
 }
 
 
-def test_the_compositions_are_various():
-    assert len(set(CELLS)) > 0.9 * NUMBER
-    kinds = {type(cell) for composition in CELLS for cell in within(composition)}
-    assert {Bidirectional, Residual, DenseSkip, LearnedCarry, Stack} <= kinds
-    assert {Dropout, VariationalDropout, WeightDrop, Zoneout} <= kinds
+def pytest_generate_tests(metafunc):
+    if "cell" in metafunc.fixturenames:
+        number, seed = map(metafunc.config.getoption, ("compositions", "seed"))
+        ids = [f"{seed}_{index}" for index in range(number)]
+        metafunc.parametrize("cell", draw(number, seed), ids=ids)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(cell, id=str(i), marks=pytest.mark.slow if i else ())
-        for i, cell in enumerate(CELLS)
-    ],
-)
 @pytest.mark.parametrize("law", LAWS)
 def test_laws_hold_for_compositions(law, cell):
     LAWS[law](cell)
+
+
+def test_the_compositions_are_various():
+    cells = draw(14, seed=0)
+    assert len(set(cells)) > 12
+    kinds = {type(inner) for cell in cells for inner in within(cell)}
+    assert {Bidirectional, Residual, DenseSkip, LearnedCarry, Stack} <= kinds
+    assert {Dropout, VariationalDropout, WeightDrop, Zoneout} <= kinds

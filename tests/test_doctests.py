@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and prints what it says."""
+"""Every example in a docstring runs and prints what it says, on every processor."""
 
 import doctest
 import importlib
@@ -6,18 +6,33 @@ import pkgutil
 
 import jax
 import pytest
+from rounding import round_otherwise
 
 import jaxrnn
 
 MODULES = [name for _, name, _ in pkgutil.walk_packages(jaxrnn.__path__, "jaxrnn.")]
 
 
+def failures(name):
+    module = importlib.import_module(name)
+    with (
+        jax.enable_x64(False),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+    ):
+        return doctest.testmod(module).failed
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    module = importlib.import_module(name)
-    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
-        results = doctest.testmod(module)
-    assert results.failed == 0
+    assert failures(name) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_do_not_depend_on_rounding(name, monkeypatch):
+    round_otherwise(monkeypatch)
+    assert failures(name) == 0
 
 
 def test_every_public_function_and_class_has_an_example():

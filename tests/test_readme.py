@@ -9,23 +9,21 @@ from pathlib import Path
 import jax
 import pytest
 from peer import peer
+from rounding import round_otherwise
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 
 
-@pytest.fixture
-def ordinary_optimizations():
-    jax.config.update("jax_disable_most_optimizations", False)  # memory is printed too
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
-def test_every_block_runs_and_prints_what_the_readme_says(ordinary_optimizations):
+def check_blocks():
     namespace, blocks, skipped = {}, BLOCK.findall(README), []
     assert len(blocks) == README.count("```python") > 4
-    with jax.enable_x64(False), jax.numpy_rank_promotion("allow"):
+    with (
+        jax.enable_x64(False),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+    ):
         for code, expected in blocks:
             if "import flax" in code or "from flax" in code:
                 try:
@@ -38,6 +36,16 @@ def test_every_block_runs_and_prints_what_the_readme_says(ordinary_optimizations
                 exec(compile(code, "README.md", "exec"), namespace)
             assert printed.getvalue() == expected
     assert len(skipped) <= 2
+
+
+def test_every_block_runs_and_prints_what_the_readme_says():
+    check_blocks()
+
+
+@pytest.mark.slow
+def test_what_the_blocks_print_does_not_depend_on_rounding(monkeypatch):
+    round_otherwise(monkeypatch)
+    check_blocks()
 
 
 def test_set_up_commands_name_extras_that_exist():
