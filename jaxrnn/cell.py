@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from . import checks
+from .dtypes import promoted
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 
 Params = TypeVar("Params")
@@ -233,7 +234,7 @@ def as_input(ys: Any, xs: Any) -> Any:
     floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
     if not floats:
         return ys
-    dtype = jnp.result_type(*floats)
+    dtype = promoted(*floats)
 
     def cast(y: jax.Array) -> jax.Array:
         return y.astype(dtype) if jnp.issubdtype(y.dtype, jnp.floating) else y

@@ -231,6 +231,18 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
+def is_whole(value: Any) -> bool:
+    """Whether it is an integer of Python or NumPy, and no boolean."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_count(call: str, name: str, value: Any) -> int:
+    """The number as an int of Python; raises unless it is a whole one of at least 1."""
+    if not is_whole(value) or value < 1:
+        raise ValueError(f"{call}: {name} is {value!r}, expected a positive int")
+    return int(value)
+
+
 def check_rate(cell: "Cell", name: str, rate: Any) -> float:
     """The rate as a float of Python; raises unless it is at least 0 and less than 1."""
     if not is_number(rate) or not 0 <= rate < 1:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .cell import Cell
 from .context import Held
+from .dtypes import promoted
 from .keys import Keys
 from .methods import Scan
 from .run import Call, Run, evaluate
@@ -160,7 +161,7 @@ def _mean(name: str, values: jax.Array, where: jax.Array | None) -> jax.Array:
             f"{name}: where has shape {jnp.shape(where)}, expected {values.shape[:-1]}, "
             "(T, *batch)"
         )
-    values = values.astype(jnp.promote_types(values.dtype, "float32"))  # a long sum
+    values = values.astype(promoted(values.dtype, "float32"))  # a long sum
     axes = tuple(range(values.ndim - 1))
     there = None if where is None else jnp.asarray(where)[..., None]
     return jnp.mean(values, axes, where=there)

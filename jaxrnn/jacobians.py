@@ -9,6 +9,7 @@ import numpy as np
 
 from . import checks
 from .cell import Cell
+from .dtypes import promoted
 from .methods import Scan
 from .run import Call, evaluate, every_carry, repeat
 from .stepping import Steps, flat_step, over_steps, steps_of
@@ -172,7 +173,7 @@ def spectral_radius(jacobians: jax.Array) -> jax.Array:
         2.0
     """
     dtype = jacobians.dtype
-    full = jacobians.astype(jnp.promote_types(dtype, "float32"))  # LAPACK has no half
+    full = jacobians.astype(promoted(dtype, "float32"))  # LAPACK has no half
     return jnp.max(jnp.abs(jnp.linalg.eigvals(full)), axis=-1).astype(_real(dtype))
 
 
@@ -214,7 +215,7 @@ def product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
             f"product_singular_values: lags is {lags!r}, expected 1 to {T}, the number "
             "of Jacobians"
         )
-    full = jacobians.astype(jnp.promote_types(jacobians.dtype, "float32"))
+    full = jacobians.astype(promoted(jacobians.dtype, "float32"))
     return _product_singular_values(full, lags).astype(jacobians.dtype)
 
 

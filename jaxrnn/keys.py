@@ -63,7 +63,10 @@ def typed_key(call: str, key: Any) -> jax.Array | None:
             one = jax.random.wrap_key_data(jnp.asarray(key))
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"{call}: key is an array {key.dtype}{list(key.shape)}, {expected}"
+                f"{call}: key is an array {key.dtype}{list(key.shape)}, {expected}; one "
+                "made by jax.random.PRNGKey does not say of which kind it is: of another "
+                "than the default take jax.random.key(seed, impl=...), or "
+                "jax.random.wrap_key_data(key, impl=...)"
             ) from error
     if one.shape != ():
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .dtypes import promoted
 from .streams import check_streams, valid_steps, zeroed
 
 
@@ -50,10 +51,9 @@ def cross_entropy(
     logits, labels = zeroed(valid, (logits, labels))
     known = (labels >= 0) & (labels < logits.shape[-1])
     # Out of range, optax takes the loss of some other label.
-    optax = _optax(name)
-    losses = optax.softmax_cross_entropy_with_integer_labels(
-        logits, jnp.where(known, labels, 0)
-    )
+    optax, safe = _optax(name), jnp.where(known, labels, 0)
+    with jax.numpy_dtype_promotion("standard"):  # optax leaves it to jax
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, safe)
     return zeroed(valid, jnp.where(known, losses, jnp.nan))
 
 
@@ -87,8 +87,8 @@ def mean_loss(losses: Any, *, lengths: Any = None, mask: Any = None) -> jax.Arra
             "time comes first"
         )
     valid = _valid("mean_loss", lengths, mask, losses.shape)
-    count = losses.size if valid is None else jnp.sum(valid)
-    wide = losses.astype(jnp.promote_types(losses.dtype, "float32"))  # a long sum
+    wide = losses.astype(promoted(losses.dtype, "float32"))  # a long sum
+    count = losses.size if valid is None else jnp.sum(valid, dtype=wide.dtype)
     return (jnp.sum(zeroed(valid, wide)) / jnp.maximum(count, 1)).astype(losses.dtype)
 
 
@@ -138,8 +138,9 @@ def ctc_loss(
         blank: the symbol that says nothing.
 
     Returns:
-        `(*batch)`, in nats; inf where an example has fewer steps than its labels need, a
-        step for each and one more between two that are equal.
+        `(*batch)`, in nats; inf, with a gradient of zero, where no path is left: where an
+        example has fewer steps than its labels need, a step for each and one more between
+        two that are equal, or where a logit of -inf bars every path.
 
     Raises:
         As `cross_entropy`.
@@ -179,18 +180,26 @@ def ctc_loss(
         flat = array.reshape(array.shape[0], math.prod(batch), *features)
         return jnp.swapaxes(flat, 0, 1)
 
-    safe = jnp.where(possible[None, ..., None], zeroed(steps, logits), 0)
-    losses = (
-        _optax(name)
-        .ctc_loss(
-            rows(safe, V),
-            rows((~steps).astype(logits.dtype)),
+    wide = logits.astype(promoted(logits.dtype, "float32"))
+    safe = jnp.where(possible[None, ..., None], zeroed(steps, wide), 0)
+    barred = jnp.isneginf(safe)
+    finite = jax.lax.stop_gradient(jnp.where(jnp.isfinite(safe), safe, 0))
+    low, high = jnp.min(finite), jnp.max(finite)
+    # No path over finite logits costs more. A barred symbol costs twice that, not all:
+    # optax multiplies it by zero.
+    most = T * (high - low + math.log(V)) + 1
+    optax = _optax(name)
+    with jax.numpy_dtype_promotion("standard"):
+        losses = optax.ctc_loss(
+            rows(jnp.where(barred, low - 2 * most, safe), V),
+            rows((~steps).astype(wide.dtype)),
             rows(jnp.where(there & known, labels, (blank + 1) % V)),
-            rows((~there).astype(logits.dtype)),
+            rows((~there).astype(wide.dtype)),
             blank_id=blank,
+            log_epsilon=-2 * most - 1e5,
         )
-        .reshape(batch)
-    )
+    losses = losses.reshape(batch).astype(logits.dtype)
+    possible &= ~(losses > 1.5 * most) & ~jnp.any(jnp.all(barred, axis=-1), axis=0)
     losses = jnp.where(possible, losses, jnp.inf)
     return jnp.where(jnp.all(known | ~there, axis=0), losses, jnp.nan)
 
@@ -205,7 +214,7 @@ def _checked(name: str, logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(f"{name}: labels has dtype {labels.dtype}, expected integers")
     # Bytes cannot be compared with V = 256.
-    return logits, labels.astype(jnp.promote_types(labels.dtype, "int32"))
+    return logits, labels.astype(promoted(labels.dtype, "int32"))
 
 
 def _valid(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell
 from .checks import is_number
+from .dtypes import promoted
 from .keys import Keys
 from .methods import Scan
 from .run import Call
@@ -173,7 +174,7 @@ def _spectrum(
 
     def logs_of(first: Any, xs: Any, keys: Any, valid: jax.Array) -> jax.Array:
         of_carry = flat(first).dtype
-        dtype = jnp.promote_types(of_carry, "float32")  # there is no QR of a half
+        dtype = promoted(of_carry, "float32")  # there is no QR of a half
         start = jax.random.normal(jax.random.key(0), (n, k), dtype)
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell, as_input
 from .context import contexts, emptied, filled, holding
+from .dtypes import promoted
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .probes import Gated, Observed, Perturbed
 from .streams import Streams, check_streams, streams_of, valid_steps, zeroed
@@ -192,7 +193,7 @@ class Run:
 def _widened(leaf: jax.ShapeDtypeStruct, other: Any) -> jax.ShapeDtypeStruct:
     dtype = jnp.result_type(other)
     if dtype != leaf.dtype:
-        dtype = jnp.promote_types(leaf.dtype, dtype)
+        dtype = promoted(leaf.dtype, dtype)
     return jax.ShapeDtypeStruct(leaf.shape, dtype)
 
 

@@ -92,7 +92,7 @@ def check_streams(
                 f"{tuple(batch_shape)}: one for each example, where "
                 f"the inputs have the leading axes {leading}, time first"
             )
-        if _has_values(lengths):
+        if has_values(lengths):
             values = np.asarray(lengths)
             outside = (values < 0) | (values > T)
             if outside.any():
@@ -126,7 +126,8 @@ def _booleans(
     return value
 
 
-def _has_values(array: Any) -> bool:
+def has_values(array: Any) -> bool:
+    """Whether its entries can be looked at: in NumPy, `jnp` would trace under a trace."""
     traced = isinstance(array, jax.core.Tracer)
     return not traced and getattr(array, "is_fully_addressable", True)
 

@@ -43,9 +43,9 @@ def exhaustive(b, stop):
 @pytest.mark.parametrize(
     ("stop", "power"),
     [
-        pytest.param(None, 0.0, marks=pytest.mark.long),
+        pytest.param(None, 0.0, marks=pytest.mark.slow),
         (0, 1.0),
-        pytest.param(2, 0.6, marks=pytest.mark.long),
+        pytest.param(2, 0.6, marks=pytest.mark.slow),
     ],
 )
 def test_a_wide_beam_is_exhaustive_search(stop, power):

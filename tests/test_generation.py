@@ -218,7 +218,7 @@ def total(logits):
 
 @pytest.mark.parametrize(
     "policy",
-    [pytest.param(TeacherForcing(), marks=pytest.mark.long), ScheduledSampling(1.0)],
+    [pytest.param(TeacherForcing(), marks=pytest.mark.slow), ScheduledSampling(1.0)],
 )
 def test_the_teacher_alone_is_unroll_noise_included(policy):
     cell = Stack((Embedding(V, 3), GRU(3, 4, recurrent_dropout=0.3), Dense(4, V)))
@@ -249,7 +249,7 @@ def test_free_running_is_generation():
 
 @pytest.mark.parametrize(
     "method",
-    [jaxrnn.Scan(), pytest.param(jaxrnn.Scan(remat=True), marks=pytest.mark.long)],
+    [jaxrnn.Scan(), pytest.param(jaxrnn.Scan(remat=True), marks=pytest.mark.slow)],
 )
 def test_scheduled_sampling_is_unroll_over_what_was_read(method):
     """Values, and gradients with the symbols that were read held fixed."""
@@ -292,7 +292,7 @@ def test_coins_are_tossed_for_every_step_and_example():
         (lambda: run(FreeRunning(Temperature(1))), ValueError, "key is None"),
         (lambda: run("teacher"), TypeError, "policy is 'teacher'"),
         (
-            lambda: decode(CELL, PARAMS, SYMBOLS * 1.0),
+            lambda: decode(CELL, PARAMS, SYMBOLS.astype(float)),
             TypeError,
             "symbols has the dtype float",
         ),
@@ -319,7 +319,7 @@ def test_coins_are_tossed_for_every_step_and_example():
         ),
         (lambda: run(ScheduledSampling(abs), key=KEY), TypeError, "call the schedule"),
         (
-            lambda: generate(CELL, PARAMS, None, FIRST * 1.0, Greedy(), 3),
+            lambda: generate(CELL, PARAMS, None, FIRST.astype(float), Greedy(), 3),
             TypeError,
             "first has the dtype",
         ),
@@ -337,7 +337,12 @@ def test_coins_are_tossed_for_every_step_and_example():
         ),
         (
             lambda: generate(
-                Embedding(V, 3), params_of(Embedding(V, 3)), None, FIRST * 1j, Greedy(), 3
+                Embedding(V, 3),
+                params_of(Embedding(V, 3)),
+                None,
+                FIRST.astype(complex),
+                Greedy(),
+                3,
             ),
             TypeError,
             "first has the dtype complex",
@@ -349,7 +354,7 @@ def test_errors(call, error, message):
         call()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_vmap_over_parameters_is_an_ensemble():
     both = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), PARAMS)
     said = jax.vmap(lambda p: generate(CELL, p, None, FIRST, Greedy(), T).symbols)(both)
@@ -378,6 +383,104 @@ def test_half_precision_draws_as_evenly_as_single():
     said = generate(cell, params, None, first, Temperature(1.0), 1, KEY)
     assert abs(float((said.symbols < 1000).mean()) - 0.5) < 5 * 0.5 / math.sqrt(4000)
     assert said.log_probs.dtype == "float32"
+
+
+def test_a_tiny_temperature_is_greedy_in_every_precision():
+    for dtype in ("float32", "bfloat16", "float64"):
+        logits = jnp.array([3.0, 3.5, -jnp.inf, 3.25], dtype)
+        chances = jax.nn.softmax(Temperature(1e-38)(logits))
+        np.testing.assert_array_equal(chances, [0, 1, 0, 0])
+    np.testing.assert_array_equal(
+        jax.nn.softmax(Temperature(jnp.float32(1e-45))(logits)), [0, 1, 0, 0]
+    )
+
+
+def test_samplers_with_traced_numbers_draw_as_those_with_numbers():
+    """One program for a whole schedule, in `generate` and in `decode`."""
+
+    @jax.jit
+    def traced(t, mass):
+        sampler = Temperature(t), Nucleus(mass), TopK(4)
+        policy = FreeRunning(sampler)
+        said = generate(CELL, PARAMS, None, FIRST, sampler, T, KEY)
+        return said, decode(CELL, PARAMS, SYMBOLS, policy=policy, key=KEY)
+
+    for t, mass in ((0.5, 0.9), (2.0, 1.0)):
+        sampler = Temperature(t), Nucleus(mass), TopK(4)
+        said, heard = traced(t, mass)
+        expected = generate(CELL, PARAMS, None, FIRST, sampler, T, KEY)
+        close((said, heard), (expected, run(FreeRunning(sampler), key=KEY)))
+    assert traced._cache_size() == 1
+    greedy = generate(CELL, PARAMS, None, FIRST, Greedy(), T).symbols
+    np.testing.assert_array_equal(traced(0.0, 1.0)[0].symbols, greedy)
+    assert (traced(-1.0, 1.0)[0].symbols == -1).all()
+    annealed = jax.vmap(
+        lambda t: generate(CELL, PARAMS, None, FIRST, Temperature(t), T, KEY).symbols
+    )(jnp.array([0.0, 0.5]))
+    np.testing.assert_array_equal(annealed[0], greedy)
+    assert Temperature(0.5) == Temperature(0.5) and hash(Nucleus(0.5)) == hash(
+        Nucleus(0.5)
+    )
+    with pytest.raises(ValueError, match="temperature is"):
+        Temperature(jnp.array(-1.0))
+    with pytest.raises(ValueError, match="mass is"):
+        Nucleus(jnp.array([0.5]))
+
+
+def test_logits_of_nan_say_no_symbol():
+    """In example 1, which reads the symbol 4, from its second step on."""
+    embedding = PARAMS[0]["embedding"].at[2].set(jnp.nan)
+    broken = ({"embedding": embedding}, *PARAMS[1:])
+    bias = jnp.zeros(V).at[2].set(1e3)  # all say 2, which is then read
+    broken = (*broken[:2], {**broken[2], "bias": bias})
+    for sampler, key in ((Greedy(), None), (Temperature(1.0), KEY)):
+        said = generate(CELL, broken, None, FIRST, sampler, 4, key)
+        np.testing.assert_array_equal(said.symbols, [[2] * B] + 3 * [[-1] * B])
+        assert jnp.isfinite(said.log_probs[0]).all()
+        assert jnp.isnan(said.log_probs[1:]).all()
+        _, logits = decode(CELL, broken, SYMBOLS, policy=FreeRunning(sampler), key=key)
+        assert jnp.isnan(logits[2:]).all()
+    none = Nucleus(0.5), lambda logits: jnp.full_like(logits, -jnp.inf)
+    said = generate(CELL, PARAMS, None, FIRST, none, 2, KEY)
+    assert (said.symbols == -1).all() and jnp.isnan(said.log_probs).all()
+    beams = jaxrnn.beam_search(CELL, broken, None, FIRST, 3, 4, stop=0)
+    np.testing.assert_array_equal(beams.symbols[1:], -jnp.ones((3, B, 3), int))
+    np.testing.assert_array_equal(beams.lengths, jnp.full((B, 3), 4))
+    assert jnp.isnan(beams.scores).all() and jnp.isnan(beams.log_probs).all()
+
+
+def test_what_is_closed_over_under_jit_is_known():
+    """Concrete values are looked at in NumPy, whatever is traced around them."""
+    expected = generate(CELL, PARAMS, None, FIRST, Greedy(), T)
+    closed = jax.jit(lambda: generate(CELL, PARAMS, None, FIRST, Greedy(), T))()
+    close(closed, expected)
+    power = lambda p: jaxrnn.beam_search(  # noqa: E731
+        CELL,
+        PARAMS,
+        None,
+        np.asarray(FIRST),
+        np.int64(2),
+        np.int32(3),
+        stop=np.int8(0),
+        length_power=p,
+    )
+    close(jax.jit(power)(0.5), power(0.5))
+    unknown = jnp.array([9])
+    with pytest.raises(ValueError, match=r"first is \[9\]"):
+        jax.jit(lambda: generate(CELL, PARAMS, None, unknown, Greedy(), T))()
+    with pytest.raises(ValueError, match="length_power is -1"):
+        power(-1)
+
+
+def test_a_raw_key_of_another_kind_is_refused_by_name():
+    raw = jax.random.PRNGKey(0, impl="rbg")
+    sampler = Temperature(1.0)
+    with pytest.raises(TypeError, match=r"key is an array uint32\[4\].*impl="):
+        generate(CELL, PARAMS, None, FIRST, sampler, 2, raw)
+    typed = jax.random.key(0, impl="rbg")
+    expected = generate(CELL, PARAMS, None, FIRST, sampler, 2, typed)
+    with jax.default_prng_impl("rbg"):
+        close(generate(CELL, PARAMS, None, FIRST, sampler, 2, raw), expected)
 
 
 def test_a_schedule_of_whole_numbers():

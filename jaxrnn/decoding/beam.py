@@ -10,14 +10,17 @@ from .. import checks
 from ..cell import Cell
 from ..context import contexts, emptied, filled
 from ..run import repeat
-from .fed import check_known, check_stop, check_symbols, logits_of, speak, wide
+from ..streams import as_array, has_values
+from .fed import check_known, check_stop, check_symbols, logits_of, speak, wide, widened
 
 
 class Beams(NamedTuple):
     """The sequences found, the best first.
 
     Attributes:
-        symbols: `(length, *batch, width)`, after the stop symbol nothing but it.
+        symbols: `(length, *batch, width)`, after the stop symbol nothing but it. Where
+            logits are NaN nothing can be compared: all symbols are -1, which is none,
+            from there on, and all scores of the example NaN.
         lengths: `(*batch, width)`, the stop symbol among them; 0 where fewer sequences
             than `width` are possible.
         log_probs: `(*batch, width)`, of the whole sequence by the model, in nats.
@@ -45,7 +48,7 @@ def beam_search(
     length: int,
     *,
     stop: int | None = None,
-    length_power: float = 0.0,
+    length_power: Any = 0.0,
 ) -> Beams:
     """Sequences of high probability: the best `width` beginnings are kept at every step.
 
@@ -62,8 +65,8 @@ def beam_search(
         width: how many sequences are kept.
         length: how many symbols, at most.
         stop: the symbol that ends a sequence; None: all have `length` symbols.
-        length_power: 0 compares sequences by probability, which prefers short ones; 1 by
-            the mean log probability of a symbol.
+        length_power: a number, which may be traced: 0 compares sequences by probability,
+            which prefers short ones; 1 by the mean log probability of a symbol.
 
     Returns:
         `Beams(symbols, lengths, log_probs, scores)`.
@@ -85,10 +88,10 @@ def beam_search(
     """
     name = "beam_search"
     first = check_symbols(name, "first", first)
-    for what, value in (("width", width), ("length", length)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}: {what} is {value!r}, expected a positive int")
-    if not length_power >= 0:
+    width = checks.check_count(name, "width", width)
+    length = checks.check_count(name, "length", length)
+    power = as_array(name, "length_power", length_power)
+    if power.shape != () or (has_values(power) and not power >= 0):
         raise ValueError(f"{name}: length_power is {length_power!r}, expected 0 or more")
     checks.check_cell(name, cell)
     checks.check_params(name, cell, params)
@@ -97,8 +100,9 @@ def beam_search(
     logits = logits_of(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
     check_known(name, first, logits.shape[0])
-    static = cell, width, length, stop, float(length_power), wide(logits).dtype.name
-    return _search(*static, params, carry, first)
+    stop = None if stop is None else int(stop)
+    power = jnp.asarray(power, wide(logits).dtype)
+    return _search(cell, width, length, stop, params, carry, widened(first), power)
 
 
 class _Kept(NamedTuple):
@@ -110,22 +114,21 @@ class _Kept(NamedTuple):
     scores: jax.Array  # -inf where there is none
 
 
-@partial(jax.jit, static_argnames=("cell", "width", "length", "stop", "power", "dtype"))
+@partial(jax.jit, static_argnames=("cell", "width", "length", "stop"))
 def _search(
     cell: Cell,
     width: int,
     length: int,
     stop: int | None,
-    power: float,
-    dtype: str,
     params: Any,
     carry: Any,
     first: jax.Array,
+    power: jax.Array,
 ) -> Beams:
     prepared = cell.prepare(params)
 
     def one(carry: Any, first: jax.Array) -> _Kept:
-        return _one(cell, width, length, stop, power, dtype, prepared, carry, first)
+        return _one(cell, width, length, stop, prepared, carry, first, power)
 
     for _ in first.shape:
         one = jax.vmap(one)
@@ -138,13 +141,13 @@ def _one(
     width: int,
     length: int,
     stop: int | None,
-    power: float,
-    dtype: str,
     params: Any,
     carry: Any,
     first: jax.Array,
+    power: jax.Array,
 ) -> _Kept:
     """Of one example; a beam is its batch."""
+    dtype = power.dtype
     held = contexts(carry)  # one for all of the beam
     none = jnp.full(width, -jnp.inf, dtype)
     fill = jnp.full((width, length), 0 if stop is None else stop, first.dtype)
@@ -174,9 +177,11 @@ def _one(
             stopped = symbols.at[:, t].set(stop)
             ended = best(ended, ends(stopped, t + 1, of_next[:, stop]))
             of_next = of_next.at[:, stop].set(-jnp.inf)
+        lost = jnp.any(jnp.isnan(of_next))
         log_probs, chosen = jax.lax.top_k(of_next.ravel(), width)
+        log_probs = jnp.where(lost, jnp.nan, log_probs)
         beam, symbol = jnp.divmod(chosen, logits.shape[-1])
-        symbol = symbol.astype(first.dtype)
+        symbol = jnp.where(lost, -1, symbol).astype(first.dtype)
         carries = jax.tree.map(lambda leaf: leaf[beam], carries)
         symbols = symbols[beam].at[:, t].set(symbol)
         return (carries, symbol, symbols, log_probs, ended), None
@@ -194,6 +199,8 @@ def _one(
     (_, _, symbols, log_probs, ended), _ = jax.lax.scan(
         advance, start, jnp.arange(length)
     )
-    kept = best(ended, ends(symbols, jnp.array(length), log_probs))
-    there = kept.scores > -jnp.inf
-    return kept._replace(lengths=jnp.where(there, kept.lengths, 0))
+    running = ends(symbols, jnp.array(length), log_probs)
+    kept = best(ended, running)
+    lost = jnp.any(jnp.isnan(log_probs))
+    kept = jax.tree.map(lambda a, b: jnp.where(lost, a, b), running, kept)
+    return kept._replace(lengths=jnp.where(kept.scores == -jnp.inf, 0, kept.lengths))

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from .. import checks
 from ..cell import Cell
 from ..combinators import Wrapper
+from ..dtypes import promoted
 from ..keys import Keys, fold_in
-from .samplers import Sampler, adjusted
+from ..streams import as_array, has_values
+from .samplers import Parted, Sampler, adjusted
 
 DRAW = np.uint32(2**32 - 2)  # a number that no inner cell of a combinator has
 
@@ -28,18 +29,25 @@ def speak(
 
 def wide(logits: Any) -> Any:
     """In float32 at least: in half precision noise and probabilities have many ties."""
-    dtype = jnp.promote_types(logits.dtype, "float32")
+    dtype = promoted(logits.dtype, "float32")
     if isinstance(logits, jax.ShapeDtypeStruct):
         return jax.ShapeDtypeStruct(logits.shape, dtype)
     return logits.astype(dtype)
 
 
 def draw(sampler: Sampler, logits: jax.Array, keys: Keys | None) -> jax.Array:
-    """The next symbol; without keys of a sampler that does not draw."""
-    logits = adjusted(sampler, wide(jax.lax.stop_gradient(logits)))
+    """The next symbol; without keys of a sampler that does not draw.
+
+    -1, no symbol, where logits are NaN or leave none possible.
+    """
+    logits = wide(jax.lax.stop_gradient(logits))
+    chances = adjusted(sampler, logits)
     if keys is None:
-        return jnp.argmax(logits)
-    return jax.random.categorical(fold_in(keys.step, DRAW), logits)
+        drawn = jnp.argmax(chances)
+    else:
+        drawn = jax.random.categorical(fold_in(keys.step, DRAW), chances)
+    some = (jnp.max(logits) > -jnp.inf) & (jnp.max(chances) > -jnp.inf)  # NaN is not
+    return jnp.where(some, drawn, -1)
 
 
 class FedCarry(NamedTuple):
@@ -55,11 +63,12 @@ class FedCarry(NamedTuple):
 class Fed(Wrapper):
     """`cell`, which reads `symbol` or, where `own`, what it has drawn itself.
 
-    Inputs are `(symbol, own)`, outputs the logits. The loop runs all of the cell, since
-    what it reads depends on what it said; no gradient goes through a drawn symbol.
+    Params are those of the cell and the traced numbers of the sampler. Inputs are
+    `(symbol, own)`, outputs the logits. The loop runs all of the cell, since what it
+    reads depends on what it said; no gradient goes through a drawn symbol.
     """
 
-    sampler: Sampler
+    sampler: Parted
     symbols: int
     dtype: str
 
@@ -67,9 +76,17 @@ class Fed(Wrapper):
     def input_shape(self) -> Any:
         return (), ()
 
+    def init(self, key: jax.Array) -> Any:
+        numbers = [jnp.zeros(()) for leaf in self.sampler.functions if leaf is None]
+        return self.cell.init(key), numbers
+
+    def prepare(self, params: Any, key: jax.Array | None = None) -> Any:
+        inner, numbers = params
+        return self.cell.prepare(inner, key), numbers
+
     def initial_carry(self, params: Any) -> FedCarry:
         logits = jnp.zeros(self.symbols, self.dtype)
-        return FedCarry(self.cell.initial_carry(params), logits, jnp.zeros((), int))
+        return FedCarry(self.cell.initial_carry(params[0]), logits, jnp.zeros((), int))
 
     def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:
         return x, keys
@@ -88,8 +105,10 @@ class Fed(Wrapper):
         keys: Keys | None,
     ) -> FedCarry:
         """Read a symbol, draw the next; `noise` is the cell's, `keys` the sampler's."""
+        params, numbers = params
         inner, logits = speak(self.cell, params, carry.cell, symbol, noise)
-        drawn = draw(self.sampler, logits, keys).astype(carry.symbol.dtype)
+        sampler = self.sampler.whole(numbers)
+        drawn = draw(sampler, logits, keys).astype(carry.symbol.dtype)
         return FedCarry(inner, logits, drawn)
 
     def output(self, params: Any, carry: FedCarry, drive: Any) -> jax.Array:
@@ -139,32 +158,37 @@ def logits_of(
     return logits
 
 
-def check_known(call: str, first: jax.Array, symbols: int) -> None:
+def check_known(call: str, first: Any, symbols: int) -> None:
     """Raise if a first symbol, where its value is known, is none of the model's."""
-    if isinstance(first, Tracer) or not first.size:
+    if not has_values(first) or not first.size:
         return
-    if int(first.min()) < 0 or int(first.max()) >= symbols:
+    values = np.asarray(first)
+    if values.min() < 0 or values.max() >= symbols:
         raise ValueError(
-            f"{call}: first is {first}, expected symbols in 0..{symbols - 1}"
+            f"{call}: first is {values}, expected symbols in 0..{symbols - 1}"
         )
 
 
-def check_symbols(call: str, name: str, symbols: Any) -> jax.Array:
-    """As an array of int32 or wider; raises unless they are integers."""
-    symbols = jnp.asarray(symbols)
+def check_symbols(call: str, name: str, symbols: Any) -> Any:
+    """As an array; raises unless they are integers."""
+    symbols = as_array(call, name, symbols)
     if not jnp.issubdtype(symbols.dtype, jnp.integer):
         raise TypeError(
             f"{call}: {name} has the dtype {symbols.dtype}, expected integers, the "
             "numbers of symbols"
         )
-    # In a narrower dtype what is drawn would wrap.
-    return symbols.astype(jnp.promote_types(symbols.dtype, "int32"))
+    return symbols
+
+
+def widened(symbols: Any) -> jax.Array:
+    """As int32 or wider: in a narrower dtype what is drawn would wrap."""
+    symbols = jnp.asarray(symbols)
+    return symbols.astype(promoted(symbols.dtype, "int32"))
 
 
 def check_stop(call: str, stop: Any, symbols: int) -> None:
     """Raise unless `stop` is None or a symbol."""
-    whole = isinstance(stop, (int, np.integer)) and not isinstance(stop, bool)
-    if stop is not None and (not whole or not 0 <= stop < symbols):
+    if stop is not None and not (checks.is_whole(stop) and 0 <= stop < symbols):
         raise ValueError(
             f"{call}: stop is {stop!r}, expected an int of Python in 0..{symbols - 1}"
         )

@@ -14,15 +14,25 @@ from ..context import contexts, emptied, filled
 from ..keys import Keys, typed_key
 from ..methods import Scan
 from ..run import Call, evaluate, repeat
-from .fed import Fed, FedCarry, check_known, check_stop, check_symbols, logits_of, wide
-from .samplers import Sampler, check_sampler
+from .fed import (
+    Fed,
+    FedCarry,
+    check_known,
+    check_stop,
+    check_symbols,
+    logits_of,
+    wide,
+    widened,
+)
+from .samplers import Sampler, check_sampler, parted
 
 
 class Generated(NamedTuple):
     """What was said.
 
     Attributes:
-        symbols: `(length, *batch)`, after the stop symbol nothing but it.
+        symbols: `(length, *batch)`, after the stop symbol nothing but it; -1, which is
+            none, where logits are NaN or leave no symbol possible.
         lengths: `(*batch)`, how many symbols, the stop symbol among them.
         log_probs: `(length, *batch)`, of each symbol by the model, in nats, whatever the
             sampler; 0 after the end. Their sum is that of the sequence.
@@ -101,8 +111,7 @@ def generate(
     name = "generate"
     first = check_symbols(name, "first", first)
     check_sampler(name, sampler, key)
-    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-        raise ValueError(f"{name}: length is {length!r}, expected a positive int")
+    length = checks.check_count(name, "length", length)
     checks.check_cell(name, cell)
     checks.check_params(name, cell, params)
     if carry is None:
@@ -110,10 +119,11 @@ def generate(
     logits = logits_of(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
     check_known(name, first, logits.shape[0])
-    fed = Fed(cell, sampler, logits.size, logits.dtype.name)
-    return _generate(
-        _Speaking(fed, stop), length, params, carry, first, typed_key(name, key)
-    )
+    program, numbers = parted(sampler)
+    fed = Fed(cell, program, logits.size, logits.dtype.name)
+    static = _Speaking(fed, None if stop is None else int(stop)), length
+    given = (params, numbers), carry, widened(first), typed_key(name, key)
+    return _generate(*static, *given)
 
 
 @partial(jax.jit, static_argnames=("speaking", "length"))
@@ -168,6 +178,7 @@ class _Speaking(Wrapper):
     def step(self, params: Any, carry: _Said, drive: Any) -> _Said:
         fed = self.cell.say(params, carry.fed, carry.fed.symbol, None, drive)
         log_prob = jax.nn.log_softmax(wide(fed.logits))[fed.symbol]
+        log_prob = jnp.where(fed.symbol < 0, jnp.nan, log_prob)
         if self.stop is None:
             return _Said(fed, log_prob, carry.done)
         new = _Said(fed, log_prob, fed.symbol == self.stop)

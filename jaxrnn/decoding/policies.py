@@ -14,8 +14,8 @@ from ..cell import Cell
 from ..keys import Keys, fold_in, keys_in_time, typed_key
 from ..methods import Scan
 from ..run import Call, evaluate, repeat
-from .fed import Fed, FedCarry, check_symbols, logits_of
-from .samplers import Greedy, Sampler, Temperature, check_sampler
+from .fed import Fed, FedCarry, check_symbols, logits_of, widened
+from .samplers import Greedy, Sampler, Temperature, check_sampler, parted
 
 COIN = np.uint32(2**32 - 3)  # as `fed.DRAW`
 
@@ -144,7 +144,7 @@ def decode(
         (9, 2, 7)
     """
     name = "decode"
-    symbols = check_symbols(name, "symbols", symbols)
+    symbols = widened(check_symbols(name, "symbols", symbols))
     streams = lengths, None, None
     call = Call(name, cell, params, symbols, carry, *streams, False, key, method)
     leading = checks.time_and_batch(name, cell, symbols)
@@ -164,7 +164,8 @@ def decode(
         raise ValueError(f"{name}: key is None, but {policy!r} draws: give one")
     check_sampler(name, policy.sampler, key)
     _check_teacher(name, policy)
-    fed = Fed(cell, policy.sampler, logits.size, logits.dtype.name)
+    sampler, numbers = parted(policy.sampler)
+    fed = Fed(cell, sampler, logits.size, logits.dtype.name)
     zeros = jnp.zeros((*batch, *logits.shape), logits.dtype)
     start = FedCarry(carry, zeros, jnp.zeros(batch, int))
     key = typed_key(name, key)
@@ -173,7 +174,8 @@ def decode(
         keys = keys_in_time(key, jnp.arange(leading[0]), batch)
     own = policy.own(keys, leading)
     own = own & (jnp.arange(leading[0]) > 0).reshape(-1, *(1 for _ in batch))
-    final, ys = evaluate(call._replace(cell=fed, xs=(symbols, own), carry=start))
+    inputs = {"params": (params, numbers), "xs": (symbols, own), "carry": start}
+    final, ys = evaluate(call._replace(cell=fed, **inputs))
     return final.cell, ys
 
 

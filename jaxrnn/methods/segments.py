@@ -38,7 +38,7 @@ def over_segments(
     whole = jax.tree.map(lambda x: _split(x[: count * length], count), xs)
     tail = jax.tree.map(lambda x: x[count * length :], xs)
     # The carry comes into segment i over the boundary i, or in reverse i + 1.
-    edges = (jnp.arange(count) + reverse) * length
+    edges = (jnp.arange(count) + int(reverse)) * length
     inside = (edges > 0) & (edges < steps)
     crossed = None if truncate is None else inside & (edges % truncate == 0)
 
