@@ -12,6 +12,8 @@ from jax.interpreters import ad, batching, mlir
 from .checks import is_number
 from .combinators.wrapper import Wrapper, check_one_cell
 from .context import contexts, emptied, filled
+from .dtypes import promoted
+from .magnitude import relative_to
 
 
 @jax.tree_util.register_static
@@ -115,27 +117,38 @@ def _transpose(
     gradient: Any, *_: Any, max_norm: float, ndims: tuple[int, ...]
 ) -> list[Any]:
     leaves = list(map(ad.instantiate_zeros, gradient))
+    # One dtype, and a wide one, for the norm of all; relative to the largest entry, so
+    # that neither the squares nor the norm over- or underflow, nor its reciprocal.
+    wide = promoted("float32", *(x.real.dtype for x in leaves))
+    sizes = [jnp.abs(x).astype(wide) for x in leaves]
     axes = [tuple(range(x.ndim - n, x.ndim)) for x, n in zip(leaves, ndims, strict=True)]
-    sizes = [jnp.max(jnp.abs(x), i, initial=0) for x, i in zip(leaves, axes, strict=True)]
-    largest = functools.reduce(jnp.maximum, sizes)
-    # The squares neither over- nor underflow.
+    tops = [jnp.max(x, i, initial=0) for x, i in zip(sizes, axes, strict=True)]
+    largest = functools.reduce(jnp.maximum, tops)
     unit = jax.lax.stop_gradient(jnp.where(largest > 0, largest, 1))
 
-    def per_example(scale: Any, n: int) -> Any:
-        return scale.reshape(scale.shape + (1,) * n)
+    def per_example(scalar: Any, n: int) -> Any:
+        return scalar.reshape(scalar.shape + (1,) * n)
 
     squares = [
-        jnp.sum(jnp.abs(x / per_example(unit, n)) ** 2, i)
-        for x, i, n in zip(leaves, axes, ndims, strict=True)
+        jnp.sum(relative_to(per_example(unit, n), x) ** 2, i)
+        for x, i, n in zip(sizes, axes, ndims, strict=True)
     ]
     total = functools.reduce(jnp.add, squares)
     zero = total == 0  # where sqrt has no derivative
-    size = unit * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, total)))
-    scale = jnp.minimum(1, max_norm / jnp.where(size > 0, size, 1))
-    return [
-        x * per_example(scale, n).astype(x.real.dtype)
-        for x, n in zip(leaves, ndims, strict=True)
-    ]
+    root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, total)))  # norm / unit
+    clips = root > relative_to(unit, max_norm)
+    scale = max_norm / jnp.where(clips, root, 1)
+
+    def clipped(x: jax.Array, n: int) -> jax.Array:
+        small = relative_to(per_example(unit, n), x.astype(wide)) * per_example(scale, n)
+        return jnp.where(per_example(clips, n), small.astype(x.dtype), x)
+
+    def of_parts(x: jax.Array, n: int) -> jax.Array:
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            return jax.lax.complex(clipped(x.real, n), clipped(x.imag, n))
+        return clipped(x, n)
+
+    return [of_parts(x, n) for x, n in zip(leaves, ndims, strict=True)]
 
 
 clip_p.def_impl(_identity)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from . import checks
 from .cell import Cell
+from .magnitude import relative_to
 from .methods import Scan
 from .run import Call, evaluate, every_carry
 from .varying import varying_with
@@ -223,7 +224,7 @@ def norm(gradient: Any, leading: int) -> jax.Array:
     size = jnp.abs(gradient)
     scale = jax.lax.stop_gradient(jnp.max(size, axes, keepdims=True, initial=0))
     scale = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
-    squares = jnp.sum((size / scale) ** 2, axes)
+    squares = jnp.sum(relative_to(scale, size) ** 2, axes)
     zero = squares == 0  # where sqrt has no derivative
     root = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares)))
     return root * jnp.squeeze(scale, axes)

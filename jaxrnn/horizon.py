@@ -60,6 +60,6 @@ def _horizon(norms: jax.Array, counts: Any, level: float) -> jax.Array:
     aim = jnp.log(top[0]) + math.log(level)
     # From above zero to an exact zero the line falls at once, at lag k - 1.
     part = jnp.where(under > -jnp.inf, (above - aim) / (above - under), 0)
-    horizon = jnp.where(k > 0, k - 1 + part, 0)
+    horizon = jnp.where(k > 0, (k - 1).astype(part.dtype) + part, 0)
     horizon = jnp.where(found, horizon, jnp.inf)
     return jnp.where(jnp.all(jnp.isfinite(norms), axis=0), horizon, jnp.nan)

@@ -1,6 +1,7 @@
 """The Jacobians of the steps of a run, and their products."""
 
 import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -32,7 +33,8 @@ def step_jacobians(
         J_t = d carry_t / d carry_(t-1)
 
     The carry is one vector of n numbers: its floating leaves in the order of
-    `jax.tree.leaves`, each in C order. An LSTM has n = 2 H, first h, then c. A `Stack`
+    `jax.tree.leaves`, each in C order. An LSTM has n = 2 H, first h, then c. A complex
+    leaf counts twice, first all its real parts, then all imaginary ones. A `Stack`
     has the carries of all its layers, from below: unlike in `carry_gradients`, all of
     them are one joint state, in which the layers are the blocks on and below the
     diagonal. A step that is not valid has the identity, one that is reset zeros.
@@ -52,7 +54,7 @@ def step_jacobians(
 
     Raises:
         TypeError: for a cell that exists over whole sequences only, such as
-            `Bidirectional`, and for complex carries. Else as `unroll`.
+            `Bidirectional`. Else as `unroll`.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -181,61 +183,88 @@ def _real(dtype: Any) -> Any:
     return jnp.finfo(dtype).dtype
 
 
-def product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
+def product_singular_values(
+    jacobians: jax.Array, lags: int | Sequence[int], *, stride: int = 1
+) -> jax.Array:
     """How products of Jacobians stretch: ln sigma_i(J_t ... J_(t-k+1)), mean over t.
 
-    Row k - 1 has the products of k steps, for k = 1..`lags`, averaged over the T - k + 1
-    of them that there are. The first column is the logarithm of the norm ||J_t ... J_s||.
-    Products are scaled as they grow, so that none over- or underflows; but a singular
-    value below the largest times the dtype's epsilon is rounding, and -inf is an exact
-    zero. For long products of all directions see `lyapunov_spectrum`.
+    One row for every lag k, averaged over the products of k steps that begin at steps 0,
+    `stride`, 2 `stride`, ... The first column is the logarithm of the norm
+    ||J_t ... J_s||. Products are scaled as they grow, so that none over- or underflows;
+    but a singular value below the largest times the dtype's epsilon is rounding, and -inf
+    is an exact zero. For long products of all directions see `lyapunov_spectrum`.
 
     Args:
         jacobians: `(T, *batch, n, n)`.
-        lags: the longest product, 1..T.
+        lags: the lengths of the products, each in 1..T: an int for all of 1..`lags`, or
+            some of them, as (1, 10, 50). Each costs its singular values, and the longest
+            as many products as it has steps.
+        stride: how many steps lie between the beginnings. On a long run a large one costs
+            less by as much, for a mean over fewer.
 
     Returns:
-        `(lags, *batch, n)`, natural logarithms, descending along the last axis.
+        `(number of lags, *batch, n)`, in their order: natural logarithms, descending
+        along the last axis, in the real dtype of the matrices.
 
     Raises:
-        ValueError: if `lags` is not in 1..T.
+        ValueError: if a lag is not in 1..T, or there is none; for a stride that is no
+            positive int.
 
     Example:
         >>> import jax.numpy as jnp, jaxrnn
         >>> halving = jnp.tile(0.5 * jnp.eye(3), (10, 1, 1))
-        >>> logs = jaxrnn.product_singular_values(halving, lags=4)
+        >>> logs = jaxrnn.product_singular_values(halving, (1, 2, 4))
         >>> print(jnp.round(jnp.exp(logs[:, 0]), 4))
-        [0.5    0.25   0.125  0.0625]
+        [0.5    0.25   0.0625]
     """
-    T = len(jacobians)
+    name, T = "product_singular_values", len(jacobians)
     if T == 0:
-        raise ValueError("product_singular_values: there are no Jacobians, of no steps")
-    if isinstance(lags, bool) or not isinstance(lags, int) or not 1 <= lags <= T:
+        raise ValueError(f"{name}: there are no Jacobians, of no steps")
+    every = range(1, 1 + lags) if checks.is_whole(lags) else lags
+    every = tuple(every) if isinstance(every, Iterable) else ()
+    if not every or not all(checks.is_whole(lag) and 1 <= lag <= T for lag in every):
         raise ValueError(
-            f"product_singular_values: lags is {lags!r}, expected 1 to {T}, the number "
-            "of Jacobians"
+            f"{name}: lags is {lags!r}, expected 1 to {T}, the number of Jacobians, or "
+            "several such numbers"
         )
+    stride = checks.check_count(name, "stride", stride)
     full = jacobians.astype(promoted(jacobians.dtype, "float32"))
-    return _product_singular_values(full, lags).astype(jacobians.dtype)
+    logs = _product_singular_values(full, tuple(map(int, every)), stride)
+    return logs.astype(_real(jacobians.dtype))
 
 
-@functools.partial(jax.jit, static_argnames="lags")
-def _product_singular_values(jacobians: jax.Array, lags: int) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("lags", "stride"))
+def _product_singular_values(
+    jacobians: jax.Array, lags: tuple[int, ...], stride: int
+) -> jax.Array:
     T, *batch, n, _ = jacobians.shape
-    identity = jnp.broadcast_to(jnp.eye(n, dtype=jacobians.dtype), jacobians.shape)
+    starts = jnp.arange(0, T, stride)
+    asked = np.isin(np.arange(1, 1 + max(lags)), lags)
+    shape = len(starts), *batch, n, n
+    identity = jnp.broadcast_to(jnp.eye(n, dtype=jacobians.dtype), shape)
+    logs = jnp.zeros((len(starts), *batch, 1), _real(jacobians.dtype))
 
-    def advance(state: Any, lag: jax.Array) -> tuple[Any, jax.Array]:
-        products, logs = state  # row t: of the steps that end before t
-        new = jacobians @ products
+    def advance(state: Any, timed: Any) -> tuple[Any, jax.Array]:
+        (products, logs), (lag, is_asked) = state, timed
+        now = starts + lag
+        new = jacobians[jnp.minimum(now, T - 1)] @ products
         size = jnp.max(jnp.abs(new), axis=(-2, -1), keepdims=True)
         scale = jnp.where((size > 0) & jnp.isfinite(size), size, 1)
-        new, logs = new / scale, logs + jnp.log(scale[..., 0])
-        values = jnp.log(jnp.linalg.svd(new, compute_uv=False)) + logs
-        exists = (jnp.arange(T) >= lag).reshape(T, *(1 for _ in batch), 1)
-        mean = jnp.sum(jnp.where(exists, values, 0), axis=0) / (T - lag)
-        # The products of one step more begin one step earlier.
-        return (jnp.roll(new, 1, axis=0), jnp.roll(logs, 1, axis=0)), mean
+        new, logs = new / scale.astype(new.dtype), logs + jnp.log(scale[..., 0])
 
-    logs = jnp.zeros((T, *batch, 1), jacobians.dtype)
-    _, means = jax.lax.scan(advance, (identity, logs), jnp.arange(lags))
-    return means
+        def mean(new: jax.Array, logs: jax.Array) -> jax.Array:
+            values = jnp.log(jnp.linalg.svd(new, compute_uv=False)) + logs
+            exists = (now < T).reshape(-1, *(1 for _ in batch), 1)
+            total = jnp.sum(jnp.where(exists, values, 0), axis=0)
+            return total / jnp.sum(exists, dtype=values.dtype)
+
+        if asked.all():
+            row = mean(new, logs)
+        else:
+            nothing = jnp.zeros((*batch, n), logs.dtype)
+            row = jax.lax.cond(is_asked, mean, lambda *_: nothing, new, logs)
+        return (new, logs), row
+
+    timed = jnp.arange(len(asked)), jnp.asarray(asked)
+    _, rows = jax.lax.scan(advance, (identity, logs), timed)
+    return rows[np.array(lags) - 1]

@@ -221,10 +221,9 @@ def profile_of(
     if T == 0:
         raise ValueError(f"{name}: xs has no steps, expected one at least")
     check_steps(call, len(batch))
-    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"{name}: samples is {samples!r}, expected a positive int")
+    samples = checks.check_count(name, "samples", samples)
     max_lag = T // 2 if max_lag is None else max_lag
-    if isinstance(max_lag, bool) or not isinstance(max_lag, int) or not 0 <= max_lag < T:
+    if not checks.is_whole(max_lag) or not 0 <= max_lag < T:
         raise ValueError(f"{name}: max_lag is {max_lag!r}, expected 0 to {T - 1}")
     lengths, _, _ = check_streams(name, call.lengths, None, None, leading)
     call = call._replace(lengths=lengths)
@@ -246,6 +245,6 @@ def profile_of(
     def profile(leaf: jax.Array) -> jax.Array:
         aligned = jnp.moveaxis(jnp.take_along_axis(leaf, index, axis=1), 1, 0)
         total = jnp.sum(jnp.where(there, aligned, 0), axis=1)
-        return total / jnp.maximum(counts, 1)
+        return total / jnp.maximum(counts, 1).astype(total.dtype)
 
     return LagProfile(jax.tree.map(profile, norms), counts)

@@ -24,9 +24,11 @@ class LyapunovSpectrum(NamedTuple):
     """Lyapunov exponents, in nats per step.
 
     Attributes:
-        exponents: `(*batch, k)`, descending; -inf for a direction that is lost: one whose
-            rate lies below the largest by more than the dtype can tell: by 11 nats
-            between two QR decompositions in float32, 31 in float64, for n = 64.
+        exponents: `(*batch, k)`, descending as far as they have settled: those of the
+            directions in their order, so that fewer are the first of more. -inf for a
+            direction that is lost: one whose rate lies below the largest by more than the
+            dtype can tell: by 11 nats between two QR decompositions in float32, 31 in
+            float64, for n = 64.
         standard_error: `(*batch, k)`, from the scatter of the means of ten parts of the
             steps; 0 for an exponent of -inf, inf where there are too few steps to tell.
         trace: `(blocks, *batch, k)`: the exponents as they settle, each block's the mean
@@ -55,17 +57,18 @@ class LyapunovSpectrum(NamedTuple):
         negative. Where the sum of all k is not negative, D is k: the dimension of the
         whole state, or, if k < n, a lower bound.
         """
-        sums = jnp.cumsum(self.exponents, axis=-1)
-        held = jnp.sum(sums >= 0, axis=-1)
+        exponents = -jnp.sort(-self.exponents, axis=-1)
+        sums = jnp.cumsum(exponents, axis=-1)
+        held = jnp.sum(sums >= 0, axis=-1)  # how many exponents, j
         known = ~jnp.isnan(sums[..., -1])
         k = self.exponents.shape[-1]
         last = jnp.maximum(held - 1, 0)[..., None]
         total = jnp.where(held > 0, jnp.take_along_axis(sums, last, -1)[..., 0], 0)
         after = jnp.minimum(held, k - 1)[..., None]
-        following = jnp.abs(jnp.take_along_axis(self.exponents, after, -1)[..., 0])
+        following = jnp.abs(jnp.take_along_axis(exponents, after, -1)[..., 0])
         inside = (held > 0) & (held < k)
         part = jnp.where(inside, total / jnp.where(inside, following, 1), 0)
-        return jnp.where(known, held + part, jnp.nan)
+        return jnp.where(known, held.astype(part.dtype) + part, jnp.nan)
 
     @property
     def entropy_rate(self) -> jax.Array:
@@ -94,7 +97,8 @@ def lyapunov_spectrum(
         lambda_i    = mean over t of ln |(R_t)_ii|
 
     J_t is that of `step_jacobians`, whose vector of n numbers the carry is. Directions
-    start from fixed pseudo-random ones, so that none is special. Benettin et al.,
+    start from fixed pseudo-random ones, so that none is special, the first k of them for
+    k exponents. Benettin et al.,
     "Lyapunov characteristic exponents", Meccanica 15, 1980; for networks Engelken, Wolf
     and Abbott, "Lyapunov spectra of chaotic recurrent neural networks", 2020, arXiv
     2006.02427. A largest exponent below zero means that gradients vanish, above zero that
@@ -129,8 +133,7 @@ def lyapunov_spectrum(
         [1.   0.5  0.25]
     """
     name = "lyapunov_spectrum"
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise ValueError(f"{name}: every is {every!r}, expected a positive int")
+    every = checks.check_count(name, "every", every)
     if not is_number(warmup) or not 0 <= warmup < 1:
         raise ValueError(f"{name}: warmup is {warmup!r}, expected a fraction in [0, 1)")
     streams = lengths, mask, None
@@ -144,9 +147,9 @@ def lyapunov_spectrum(
     n = jax.eval_shape(flat, one).size
     if k is None:
         k = n
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n:
+    if not checks.is_whole(k) or not 1 <= k <= n:
         raise ValueError(f"{name}: k is {k!r}, expected 1 to {n}, the size of the carry")
-    return _spectrum(cell, n, k, float(warmup), every, leading, steps)
+    return _spectrum(cell, n, int(k), float(warmup), every, leading, steps)
 
 
 @functools.partial(
@@ -175,7 +178,13 @@ def _spectrum(
     def logs_of(first: Any, xs: Any, keys: Any, valid: jax.Array) -> jax.Array:
         of_carry = flat(first).dtype
         dtype = promoted(of_carry, "float32")  # there is no QR of a half
-        start = jax.random.normal(jax.random.key(0), (n, k), dtype)
+
+        def direction(number: jax.Array) -> jax.Array:
+            """The same whatever k is: the first exponents do not depend on the others."""
+            key = jax.random.fold_in(jax.random.key(0), number)
+            return jax.random.normal(key, (n,), dtype)
+
+        start = jax.vmap(direction, out_axes=1)(jnp.arange(k))
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
             (carry, directions), (x, key, valid) = state, timed
@@ -224,11 +233,11 @@ def _statistics(
     before = jnp.cumsum(sizes, axis=0) - sizes
     total = jnp.sum(sizes, axis=0, keepdims=True)
     final = (sizes > 0) & (before + sizes == total)  # counted in any case
-    counted = (before >= warmup * total) | final
+    counted = (before.astype(logs.dtype) >= warmup * total.astype(logs.dtype)) | final
 
     def mean(where: jax.Array, total: Any = jnp.sum) -> jax.Array:
-        count = total(jnp.where(where, sizes, 0), axis=0)
-        return total(jnp.where(where, logs, 0), axis=0) / jnp.maximum(count, 1)
+        count = jnp.maximum(total(jnp.where(where, sizes, 0), axis=0), 1)
+        return total(jnp.where(where, logs, 0), axis=0) / count.astype(logs.dtype)
 
     exponents = mean(counted)
     lost = exponents < jnp.max(exponents, axis=-1, keepdims=True) + resolved
@@ -244,13 +253,9 @@ def _statistics(
         some = jnp.any(inside, axis=0)
         away = jnp.where(jnp.isfinite(exponents), mean(inside) - exponents, 0)
         scatter += jnp.where(some, away**2, 0)
-        present += some
-    error = jnp.sqrt(scatter / jnp.maximum(present * (present - 1), 1))
+        present += some.astype(present.dtype)
+    pairs = jnp.maximum(present * (present - 1), 1).astype(scatter.dtype)
+    error = jnp.sqrt(scatter / pairs)
     error = jnp.where(exponents == -jnp.inf, 0, jnp.where(present < 2, jnp.inf, error))
 
-    order = jnp.argsort(-exponents, axis=-1)
-    return LyapunovSpectrum(
-        exponents=jnp.take_along_axis(exponents, order, -1),
-        standard_error=jnp.take_along_axis(error, order, -1),
-        trace=jnp.take_along_axis(trace, order[None], -1),
-    )
+    return LyapunovSpectrum(exponents, error, trace)

@@ -16,6 +16,7 @@ from .gates import gate_activations, saturation, time_constants
 from .horizon import memory_horizon
 from .lags import StepLoss, profile_of
 from .methods import Scan
+from .plotting.look import named
 from .run import Call
 from .streams import check_streams, valid_steps
 
@@ -192,10 +193,10 @@ def gradient_report(
     call = Call("gradient_report", cell, params, xs, carry, *streams, False, key, method)
     profile = profile_of(step_loss, call, sample_key, samples, max_lag)
     counts = np.asarray(profile.counts)
-    moves = _named(jax.eval_shape(cell.initial_carry, params))
+    moves = named(jax.eval_shape(cell.initial_carry, params))
     fading = {
         name: _fading(np.asarray(leaf, float), counts)
-        for name, leaf in _named(profile.norms).items()
+        for name, leaf in named(profile.norms).items()
         if jnp.issubdtype(moves[name].dtype, jnp.inexact)  # integers have no gradient
     }
     gates = gate_activations(
@@ -204,18 +205,8 @@ def gradient_report(
     leading = time_and_batch("gradient_report", cell, xs)
     lengths, *_ = check_streams("gradient_report", lengths, None, None, leading)
     where = valid_steps(lengths, None, leading[0])
-    used = {name: _use(name, leaf, where) for name, leaf in _named(gates).items()}
+    used = {name: _use(name, leaf, where) for name, leaf in named(gates).items()}
     return GradientReport(cell, fading, used)
-
-
-def _named(tree: Any) -> dict[str, Any]:
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    names = {}
-    for path, leaf in paths:
-        name = jax.tree_util.keystr(path)
-        name = name.replace("['", ".").replace("']", "").removeprefix(".")
-        names[name or "carry"] = leaf
-    return names
 
 
 def _fading(norms: np.ndarray, counts: np.ndarray) -> Fading:

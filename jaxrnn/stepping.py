@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell
 from .context import contexts
+from .dtypes import promoted
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .run import Call, evaluate, every_carry, repeat
 from .streams import Gate, check_streams, streams_of, valid_steps, zeroed
@@ -40,8 +41,7 @@ def steps_of(call: Call) -> Steps:
     """The steps of a call that runs forwards.
 
     Raises:
-        TypeError: for a cell that exists over whole sequences only, or one whose carry
-            has complex leaves.
+        TypeError: for a cell that exists over whole sequences only.
     """
     leading = T, *batch_shape = checks.time_and_batch(call.name, call.cell, call.xs)
     streams = check_streams(call.name, call.lengths, call.mask, call.resets, leading)
@@ -56,12 +56,6 @@ def steps_of(call: Call) -> Steps:
     if first is None:
         first = repeat(call.cell.initial_carry(call.params), tuple(batch_shape))
     first = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), first, carries)
-    for leaf in jax.tree.leaves(first):
-        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
-            raise TypeError(
-                f"{call.name}: the carry of {call.cell} has the dtype {leaf.dtype}, "
-                "expected real ones: keep real and imaginary parts in two leaves"
-            )
     valid = valid_steps(call.lengths, call.mask, T)
     resets = None if call.resets is None else jnp.asarray(call.resets)
     gate = streams_of(valid, resets).forward
@@ -140,13 +134,22 @@ def over_steps(
 
 
 def flat(tree: Any) -> jax.Array:
-    """The floating leaves of one carry as one vector.
+    """The floating leaves of one carry as one real vector.
 
     In the order of `jax.tree.leaves`, each in C order: an LSTM's h, then its c; a stack's
-    layers from below. Leaves of integers are left out.
+    layers from below. Of a complex leaf all real parts, then all imaginary ones. Leaves
+    of integers are left out.
     """
-    leaves = [jnp.ravel(leaf) for leaf in jax.tree.leaves(tree) if _moves(leaf)]
-    return jnp.concatenate(leaves) if leaves else jnp.zeros(0)
+    parts = [
+        jnp.ravel(part)
+        for leaf in jax.tree.leaves(tree)
+        if _moves(leaf)
+        for part in ((leaf.real, leaf.imag) if _is_complex(leaf) else (leaf,))
+    ]
+    if not parts:
+        return jnp.zeros(0)
+    dtype = promoted(*(part.dtype for part in parts))
+    return jnp.concatenate([part.astype(dtype) for part in parts])
 
 
 def flat_step(
@@ -154,16 +157,21 @@ def flat_step(
 ) -> tuple[jax.Array, Callable[[jax.Array], tuple[jax.Array, Any]]]:
     """A carry as a vector, and the step from there: the new vector and the new carry."""
     leaves, tree = jax.tree.flatten(carry)
-    moving = [i for i, leaf in enumerate(leaves) if _moves(leaf)]
-    ends, end = [], 0
-    for i in moving:
-        ends.append(end := end + leaves[i].size)
 
     def step(vector: jax.Array) -> tuple[jax.Array, Any]:
-        every = list(leaves)
-        parts = jnp.split(vector, ends[:-1]) if moving else []
-        for i, part in zip(moving, parts, strict=True):
-            every[i] = part.reshape(leaves[i].shape).astype(leaves[i].dtype)
+        every, at = list(leaves), 0
+
+        def take(leaf: Any) -> jax.Array:
+            nonlocal at
+            part, at = vector[at : at + leaf.size], at + leaf.size
+            return part.reshape(leaf.shape)
+
+        for i, leaf in enumerate(leaves):
+            if _is_complex(leaf):
+                real, imaginary = take(leaf), take(leaf)
+                every[i] = jax.lax.complex(real, imaginary).astype(leaf.dtype)
+            elif _moves(leaf):
+                every[i] = take(leaf).astype(leaf.dtype)
         start = jax.tree.unflatten(tree, every)
         new = cell.step(params, start, cell.project(params, x, keys))
         return flat(new), new
@@ -171,5 +179,9 @@ def flat_step(
     return flat(carry), step
 
 
+def _is_complex(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating)
+
+
 def _moves(leaf: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)

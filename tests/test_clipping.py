@@ -8,6 +8,7 @@ from zoo import inputs_of, params_of, random_like
 
 import jaxrnn
 from jaxrnn import GRU, LSTM, ClipCarryGradient, Elman, Scan, Stack
+from jaxrnn.clipping import _clipped
 
 T, B = 7, 2
 CELLS = {"elman": Elman(3, 4), "lstm": LSTM(3, 4), "gru": GRU(3, 4)}
@@ -117,3 +118,32 @@ def test_forward_mode_and_jacobians_are_those_of_the_cell():
             measure(clipped),
             measure(cell),
         )
+
+
+SIZES = [("float16", 512, 2950.0), ("float16", 4, 60_000.0), ("bfloat16", 512, 1e38)]
+SIZES += [("float32", 512, 1.6e37), ("float32", 512, 1e38), ("float32", 4, 1e38)]
+SIZES += [("float32", 4, 1e-38), ("float64", 512, 1e307), ("float64", 4, 1e-305)]
+
+
+@pytest.mark.parametrize(("dtype", "size", "entry"), SIZES)
+def test_norms_that_leave_the_dtype_are_clipped_all_the_same(dtype, size, entry):
+    """What a step does to the gradient of its carry, against the longest floats."""
+    signs = np.where(np.arange(size) % 3, 1, -2)
+    given = np.asarray(signs * entry / 2, "longdouble").astype(dtype)
+    _, back = jax.vjp(lambda carry: _clipped(0.5, carry), jnp.zeros(size, dtype))
+    (actual,) = back(jnp.asarray(given))
+    exact = given.astype("longdouble")
+    norm = np.sqrt((exact**2).sum())
+    expected = exact * np.minimum(1, 0.5 / norm)
+    assert actual.dtype == dtype
+    tolerance = 4 * float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        np.asarray(actual).astype("longdouble"), expected, rtol=tolerance
+    )
+
+
+def test_what_is_not_finite_is_not_hidden():
+    clip = lambda leaf: jax.vjp(lambda x: _clipped(0.5, x), leaf)[1](leaf)[0]  # noqa: E731
+    assert jnp.isnan(clip(jnp.array([1.0, jnp.nan]))).any()
+    assert not jnp.isfinite(clip(jnp.array([1.0, jnp.inf]))).all()
+    np.testing.assert_allclose(clip(jnp.array([3.0 + 4.0j])), [0.3 + 0.4j])

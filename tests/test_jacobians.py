@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
-from zoo import inputs_of, params_of, random_like
+from zoo import Turning, inputs_of, params_of, random_like
 
 import jaxrnn
 from jaxrnn import GRU, LSTM, Bidirectional, Elman, Stack, Zoneout
@@ -173,7 +173,68 @@ def test_a_product_that_is_zero_has_minus_infinity_and_no_nan():
     np.testing.assert_array_equal(actual[-1], [-np.inf, -np.inf])
 
 
-@pytest.mark.parametrize("lags", [0, 8, True, 2.0])
+def test_some_lags_and_some_starts_are_those_of_explicit_products():
+    jacobians = np.random.default_rng(3).normal(size=(9, 2, 3, 3))
+    lags, stride = (4, 1, 7), 2
+    actual = jaxrnn.product_singular_values(jnp.asarray(jacobians), lags, stride=stride)
+    for row, lag in zip(actual, lags, strict=True):
+        logs = []
+        for start in range(0, 9 - lag + 1, stride):
+            product = np.eye(3)
+            for t in range(start, start + lag):
+                product = jacobians[t] @ product
+            logs.append(np.log(np.linalg.svd(product, compute_uv=False)))
+        np.testing.assert_allclose(row, np.mean(logs, 0), rtol=1e-10, atol=1e-12)
+    every = jaxrnn.product_singular_values(jnp.asarray(jacobians), np.int64(7))
+    some = jaxrnn.product_singular_values(jnp.asarray(jacobians), [7, 4])
+    np.testing.assert_allclose(some, every[np.array([6, 3])], rtol=1e-12)
+
+
+def test_a_complex_carry_has_real_coordinates():
+    """Real parts, then imaginary ones: by central differences, and in a product."""
+    cell = Turning()
+    params, xs = cell.init(None), inputs_of(cell, (T,))
+    carry = {"h": jnp.array([0.3 - 0.2j, 0.1 + 0.4j]), "s": jnp.array([0.2])}
+    actual = jax.jit(lambda: jaxrnn.step_jacobians(cell, params, xs, carry))()
+
+    def parts(carry):
+        return np.concatenate([carry["h"].real, carry["h"].imag, carry["s"]])
+
+    def put(vector):
+        return {
+            "h": jnp.asarray(vector[:2] + 1j * vector[2:4]),
+            "s": jnp.asarray(vector[4:]),
+        }
+
+    step = jax.jit(cell)
+    now = carry
+    for t in range(T):
+        for j in range(5):
+            e = 1e-6 * np.eye(5)[j]
+            above, below = (
+                parts(step(params, put(parts(now) + d), xs[t])[0]) for d in (e, -e)
+            )
+            np.testing.assert_allclose(actual[t, :, j], (above - below) / 2e-6, atol=1e-8)
+        now, _ = step(params, now, xs[t])
+    start = {"h": jnp.array([1j, 0]), "s": jnp.zeros(1)}
+    tangents = jaxrnn.carry_tangents(start, cell, params, xs, carry)
+    last = jax.tree.map(lambda leaf: leaf[-1], tangents)
+    product = np.linalg.multi_dot([np.asarray(J) for J in actual[::-1]])
+    np.testing.assert_allclose(parts(last), product[:, 2], rtol=1e-10)
+
+
+def test_complex_matrices_have_real_singular_values():
+    matrices = jnp.asarray(
+        np.random.default_rng(4).normal(size=(2, 3, 3, 2)) @ [1.0, 1.0j]
+    )
+    logs = jaxrnn.product_singular_values(matrices, 2)
+    product = np.asarray(matrices[1] @ matrices[0])
+    np.testing.assert_allclose(
+        logs[1], np.log(np.linalg.svd(product, compute_uv=False)), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize("lags", [0, 8, True, 2.0, (), (1, 8), "12"])
 def test_lags_out_of_range_are_refused(lags):
     with pytest.raises(ValueError, match="product_singular_values: lags is"):
         jaxrnn.product_singular_values(jnp.ones((7, 3, 3)), lags)

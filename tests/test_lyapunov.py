@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.special import digamma
-from zoo import inputs_of, params_of
+from zoo import Turning, inputs_of, params_of
 
 import jaxrnn
-from jaxrnn import GRU, Cell, Elman, Stack, lyapunov_spectrum
+from jaxrnn import GRU, LSTM, Cell, Elman, Stack, lyapunov_spectrum
 
 
 def linear(kernel):
@@ -161,7 +161,7 @@ def test_directions_lost_along_no_axis_have_minus_infinity(dtype):
     np.testing.assert_array_equal(every.exponents[2:], [-np.inf] * 4)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_half_precision_is_measured_in_single():
     cell = Elman(3, 4)
     half = jax.tree.map(
@@ -200,6 +200,29 @@ def test_a_batch_is_its_examples_and_lengths_end_them():
         np.testing.assert_allclose(
             together.standard_error[b], alone.standard_error, atol=1e-10
         )
+
+
+def test_the_first_exponents_do_not_depend_on_how_many_there_are():
+    """At T = 100 they are far from settled: whatever they are, they are the same."""
+    cell = LSTM(3, 4)
+    params, xs = params_of(cell), inputs_of(cell, (100, 2))
+    lengths = jnp.array([100, 60])
+    two, eight = (
+        lyapunov_spectrum(cell, params, xs, k=k, lengths=lengths) for k in (2, 8)
+    )
+    np.testing.assert_allclose(two.exponents, eight.exponents[:, :2], rtol=1e-9)
+    np.testing.assert_allclose(two.trace, eight.trace[..., :2], rtol=1e-9)
+
+
+def test_of_a_complex_decay_each_counts_twice():
+    """h' = a h: ln |a| for the real part, and for the imaginary one."""
+    cell = Turning()
+    params = cell.init(None)
+    spectrum = lyapunov_spectrum(cell, params, jnp.zeros((400, 2)), k=np.int64(5))
+    # The real state beside it rests at 0, and keeps what it is given.
+    expected = np.log([1, 0.9, 0.9, 0.5, 0.5])
+    np.testing.assert_allclose(spectrum.exponents, expected, atol=0.01)
+    np.testing.assert_allclose(spectrum.exponents.sum(), expected.sum(), rtol=1e-9)
 
 
 def test_without_steps_there_is_no_estimate():

@@ -1,5 +1,6 @@
 """The figures: what is drawn is what was given."""
 
+import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
@@ -133,8 +134,50 @@ def test_examples_without_steps_are_not_in_the_mean_of_exponents():
 def test_a_profile_weighs_examples_by_their_counts():
     norms = np.array([[1.0, 1.0], [1.0, 0.0]])
     counts = np.array([[5, 5], [5, 0]])
-    ax = plotting.lag_profile({"h": norms}, counts=counts)
-    np.testing.assert_allclose(lines(ax)["h"], [[0, 1], [1, 1]])
+    profile = jaxrnn.LagProfile(norms, counts)
+    ax = plotting.lag_profile({"GRU": profile, "equal": norms})
+    np.testing.assert_allclose(lines(ax)["GRU"], [[0, 1], [1, 1]])
+    np.testing.assert_allclose(lines(ax)["equal"], [[0, 1], [1, 0.5]])
+    both = jaxrnn.LSTMCarry(h=norms, c=np.array([[1.0, 9.0], [0.5, 9.0]]))
+    drawn = lines(plotting.lag_profile(jaxrnn.LagProfile(both, counts)))
+    np.testing.assert_allclose(drawn["h"], [[0, 1], [1, 1]])
+    np.testing.assert_allclose(drawn["c"], [[0, 1], [1, 0.1]])
+
+
+def test_what_a_function_returns_is_drawn_leaf_by_leaf():
+    """Of an LSTM h and c, which are no two steps; of a stack every layer's."""
+    cell = jaxrnn.Stack((jaxrnn.GRU(2, 3), jaxrnn.LSTM(3, 4)))
+    params = cell.init(jax.random.key(0))
+    xs = jnp.ones((3, 2, 2))
+    norms = jaxrnn.gradient_norms(lambda ys: jnp.sum(ys**2), cell, params, xs)
+    expected = {"[0]": norms[0], "[1].h": norms[1].h, "[1].c": norms[1].c}
+    for values, prefix in ((norms, ""), ({"deep": norms}, "deep ")):
+        drawn = lines(plotting.gradient_norms(values))
+        assert list(drawn) == [prefix + name for name in expected]
+        for name, leaf in expected.items():
+            y = np.where(leaf.mean(1) > 0, leaf.mean(1), np.nan)
+            np.testing.assert_allclose(drawn[prefix + name][:, 1], y)
+    assert list(lines(plotting.gradient_norms(norms[0]))) == ["carry"]
+    np.testing.assert_allclose(
+        lines(plotting.lyapunov_spectrum(SPECTRUM))["exponents"],
+        lines(plotting.lyapunov_spectrum({"Elman": SPECTRUM}))["Elman"],
+    )
+    maps = jaxrnn.LSTMCarry(MAP, MAP)
+    with pytest.raises(ValueError, match=r"norms has the leaves h, c, expected one"):
+        plotting.gradient_map(maps)
+    shown = plotting.gradient_map((MAP,)).get_images()[0].get_array()
+    np.testing.assert_allclose(shown.filled(0), MAP)
+
+
+def test_rows_of_some_lags_are_drawn_at_those_lags():
+    logs = np.log([[1.0, 0.1], [0.5, 0.01], [2.0, 1.0]])
+    ax = plotting.singular_values(logs, lags=(10, 50, 1))
+    largest = lines(ax)["largest, the norm"]
+    np.testing.assert_allclose(
+        largest, [[1, np.log10(2)], [10, 0], [50, np.log10(0.5)]], atol=1e-12
+    )
+    with pytest.raises(ValueError, match="lags has shape"):
+        plotting.singular_values(logs, lags=(1, 2))
 
 
 def test_steps_that_do_not_count_are_no_closed_gates():
@@ -208,10 +251,12 @@ def test_a_report_draws_its_profiles():
     np.testing.assert_allclose(lines(ax)["h"], [[0, 1], [1, 0.5]])
 
 
-def test_lines_without_labels_are_refused():
-    for name, values in (("lyapunov_spectrum", SPECTRUM), ("lag_profile", NORMS)):
-        with pytest.raises(TypeError, match=f"plotting.{name}: got a .* dict by label"):
-            getattr(plotting, name)(values)
+def test_what_is_no_measurement_is_refused():
+    with pytest.raises(TypeError, match="got a ndarray, expected a LyapunovSpectrum"):
+        plotting.lyapunov_spectrum(NORMS)
+    for draw in (plotting.gradient_norms, plotting.lag_profile):
+        with pytest.raises(ValueError, match=f"{draw.__name__}: 'h' is a number"):
+            draw({"h": 0.5})
 
 
 def test_attention_is_drawn_as_it_is_and_cut_to_what_was_read_and_said():

@@ -78,6 +78,25 @@ ZOO = {
 }
 
 
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Turning(Cell):
+    """A complex state and a real one, h' = a h + s x, s' = tanh(s + |h|^2)."""
+
+    input_size: int = 2
+
+    def init(self, key):
+        return {"a": jnp.array([0.9 * jnp.exp(0.7j), 0.5 * jnp.exp(-2j)])}
+
+    def initial_carry(self, params):
+        return {"h": jnp.zeros(2, complex), "s": jnp.zeros(1)}
+
+    def step(self, params, carry, drive):
+        h, s = carry["h"], carry["s"]
+        new = params["a"] * h + (s * drive).astype(h.dtype)
+        return {"h": new, "s": jnp.tanh(s + jnp.sum(jnp.abs(h) ** 2))}
+
+
 def within(cell):
     """The cell and every cell inside it."""
     yield cell

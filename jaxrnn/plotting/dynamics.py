@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..lyapunov import LyapunovSpectrum
-from .look import axes_or_new, by_label, draw_line, rows_of
+from .look import axes_or_new, draw_line, rows_of
 
 
-def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> Any:
+def singular_values(
+    logs: Any, ax: Any = None, *, lags: Any = None, title: str | None = None
+) -> Any:
     """Bands of the singular values of products of Jacobians, against their length.
 
     The line is the median; the bands hold half of the values, and all of them. What lies
@@ -19,7 +21,11 @@ def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> A
     Args:
         logs: `(lags, n)` or `(lags, *batch, n)` from `product_singular_values`, in its
             dtype.
+        lags: the lengths of the products, where they are not 1, 2, 3, ...
         ax, title: as in `gradient_norms`, as are result and error.
+
+    Raises:
+        ValueError: if `lags` are not as many as rows.
 
     Example:
         >>> import numpy as np, jaxrnn
@@ -32,8 +38,16 @@ def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> A
     dtype = np.asarray(logs).dtype
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else np.dtype(float)
     logs = rows_of(logs) / np.log(10)
-    lags = 1 + np.flatnonzero(np.isfinite(logs.max(1)))
-    logs = logs[lags - 1]
+    there = np.isfinite(logs.max(1))
+    lags = np.arange(1, len(logs) + 1) if lags is None else np.asarray(lags)
+    if lags.shape != there.shape:
+        raise ValueError(
+            f"plotting.singular_values: lags has shape {lags.shape}, expected "
+            f"{there.shape}, one for each row of logs"
+        )
+    order = np.argsort(lags, kind="stable")
+    order = order[there[order]]
+    lags, logs = lags[order], logs[order]
     high = logs.max(1)
     floor = high + np.log10(float(jnp.finfo(dtype).eps))
     bounds = np.quantile(np.maximum(logs, floor[:, None]), [0, 0.25, 0.5, 0.75], axis=1)
@@ -54,7 +68,7 @@ def singular_values(logs: Any, ax: Any = None, *, title: str | None = None) -> A
 
 
 def lyapunov_spectrum(
-    spectra: Mapping[str, LyapunovSpectrum],
+    spectra: LyapunovSpectrum | Mapping[str, LyapunovSpectrum],
     ax: Any = None,
     *,
     title: str | None = None,
@@ -62,9 +76,13 @@ def lyapunov_spectrum(
     """Lyapunov exponents in descending order, with a band of two standard errors.
 
     Args:
-        spectra: by label, of one example or of a batch, of which the mean is drawn, of
-            those examples that have steps; exponents of -inf are left out.
+        spectra: what `jaxrnn.lyapunov_spectrum` returns, or several of these by label, of
+            one example or of a batch, of which the mean is drawn, of those examples that
+            have steps; exponents of -inf are left out.
         ax, title: as in `gradient_norms`, as are result and error.
+
+    Raises:
+        TypeError: if something else is given.
 
     Example:
         >>> import jax.numpy as jnp, jaxrnn
@@ -74,8 +92,14 @@ def lyapunov_spectrum(
         >>> print(ax.get_ylabel())
         exponent, nats per step
     """
+    every = spectra if isinstance(spectra, Mapping) else {"exponents": spectra}
+    for spectrum in every.values():
+        if not isinstance(spectrum, LyapunovSpectrum):
+            raise TypeError(
+                f"plotting.lyapunov_spectrum: got a {type(spectrum).__name__}, expected "
+                'a LyapunovSpectrum, or several by label, such as {"LSTM": ...}'
+            )
     ax = axes_or_new(ax)
-    every = by_label("lyapunov_spectrum", spectra)
     for index, (label, spectrum) in enumerate(every.items()):
         count = np.shape(spectrum.exponents)[-1]
         exponents, errors = (

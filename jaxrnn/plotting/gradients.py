@@ -5,18 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from .look import axes_or_new, by_label, draw_line, log_scale, rows_of
+from ..lags import LagProfile
+from .look import axes_or_new, draw_line, lines_of, log_scale, named, rows_of
 
 
-def gradient_norms(
-    norms: Mapping[str, Any], ax: Any = None, *, title: str | None = None
-) -> Any:
-    """Gradient norms against time, on a logarithmic axis, a line for each entry.
+def gradient_norms(norms: Any, ax: Any = None, *, title: str | None = None) -> Any:
+    """Gradient norms against time, on a logarithmic axis, a line for each leaf.
 
     Args:
-        norms: by label, `(T,)` or `(T, *batch)`, of which the mean is drawn: a leaf of
-            `jaxrnn.gradient_norms` for each layer, or before and after training. The
-            zeros of examples that have ended are in the mean.
+        norms: what `jaxrnn.gradient_norms` returns, or several of these by label, as
+            `{"before": ..., "after": ...}`: leaves `(T,)` or `(T, *batch)`, of which the
+            mean is drawn. The zeros of examples that have ended are in the mean.
         ax: an `Axes`; None makes one.
         title: in place of the ordinary one.
 
@@ -25,15 +24,19 @@ def gradient_norms(
 
     Raises:
         ImportError: without matplotlib.
+        ValueError: where a number stands for an array.
 
     Example:
         >>> import numpy as np, jaxrnn
-        >>> ax = jaxrnn.plotting.gradient_norms({"layer 1": 0.9 ** np.arange(50.0)[::-1]})
-        >>> print(ax.get_yscale())
-        log
+        >>> fading = 0.9 ** np.arange(50.0)[::-1]
+        >>> norms = jaxrnn.LSTMCarry(h=fading, c=2 * fading)
+        >>> ax = jaxrnn.plotting.gradient_norms({"LSTM": norms})
+        >>> print([text.get_text() for text in ax.get_legend().get_texts()])
+        ['LSTM h', 'LSTM c']
     """
+    lines = lines_of("gradient_norms", norms)
     ax = axes_or_new(ax)
-    for index, (label, values) in enumerate(by_label("gradient_norms", norms).items()):
+    for index, (label, values) in enumerate(lines.items()):
         mean = rows_of(values).mean(1)
         draw_line(ax, np.arange(len(mean)), mean, label, index, positive=True)
     log_scale(ax)
@@ -44,22 +47,16 @@ def gradient_norms(
     return ax
 
 
-def lag_profile(
-    norms: Mapping[str, Any],
-    ax: Any = None,
-    *,
-    counts: Any = None,
-    title: str | None = None,
-) -> Any:
+def lag_profile(profile: Any, ax: Any = None, *, title: str | None = None) -> Any:
     """Gradient norms against the lag, on a logarithmic axis, relative to the first.
 
     The dotted line is 1/e: where a profile crosses it is its `memory_horizon`.
 
     Args:
-        norms: by label, `(lags,)` or `(lags, *batch)`, of which the mean is drawn: leaves
-            of `LagProfile.norms`.
-        counts: `LagProfile.counts`, the weights of the mean, where lengths differ.
-        ax, title: as in `gradient_norms`, as are result and error.
+        profile: what `jaxrnn.lag_profile` returns, or several of these by label: leaves
+            `(lags,)` or `(lags, *batch)`, of which the mean is drawn, weighted by the
+            counts. Norms alone are drawn too, `(lags, *batch)`, with equal weights.
+        ax, title: as in `gradient_norms`, as are result and errors.
 
     Example:
         >>> import numpy as np, jaxrnn
@@ -67,11 +64,18 @@ def lag_profile(
         >>> print(ax.get_xlabel())
         lag k, steps
     """
+    every = profile if isinstance(profile, Mapping) else {"": profile}
+    lines, weights = {}, {}
+    for label, one in every.items():
+        norms, counts = one if isinstance(one, LagProfile) else (one, None)
+        found = lines_of("lag_profile", {label: norms})
+        lines |= found
+        weights |= dict.fromkeys(found, counts)
     ax = axes_or_new(ax)
-    for index, (label, values) in enumerate(by_label("lag_profile", norms).items()):
-        rows = rows_of(values)
-        weights = np.ones_like(rows) if counts is None else rows_of(counts)
-        mean = (rows * weights).sum(1) / np.maximum(weights.sum(1), 1)
+    for index, (label, values) in enumerate(lines.items()):
+        rows, counts = rows_of(values), weights[label]
+        weight = np.ones_like(rows) if counts is None else rows_of(counts)
+        mean = (rows * weight).sum(1) / np.maximum(weight.sum(1), 1)
         first = mean[np.argmax(mean > 0)] or 1
         draw_line(ax, np.arange(len(mean)), mean / first, label, index, positive=True)
     ax.axhline(1 / np.e, color="0.5", linestyle=":", linewidth=1)
@@ -89,9 +93,12 @@ def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any
     """The gradient of every step's loss in every carry, as a picture of (t, s).
 
     Args:
-        norms: `(T, T)` or `(T, T, *batch)`, of which the mean is drawn: a leaf of
-            `jaxrnn.gradient_map` for all steps.
-        ax, title: as in `gradient_norms`, as are result and error.
+        norms: what `jaxrnn.gradient_map` returns for all steps: `(T, T)` or
+            `(T, T, *batch)`, of which the mean is drawn.
+        ax, title: as in `gradient_norms`, as are result and errors.
+
+    Raises:
+        ValueError: for a carry of several leaves, which are a picture each.
 
     Example:
         >>> import numpy as np, jaxrnn
@@ -101,10 +108,17 @@ def gradient_map(norms: Any, ax: Any = None, *, title: str | None = None) -> Any
         >>> print(ax.get_xlabel())
         step s of the carry
     """
+    leaves = named(norms)
+    if len(leaves) != 1 or np.ndim(values := next(iter(leaves.values()))) < 2:
+        raise ValueError(
+            f"plotting.gradient_map: norms has the leaves {', '.join(leaves)}, expected "
+            "one alone, (T, T, *batch): draw norms.h, norms.c or norms[1] each into an "
+            "axis of its own"
+        )
     ax = axes_or_new(ax)
     from matplotlib.colors import LogNorm
 
-    values = np.asarray(norms, float)
+    values = np.asarray(values, float)
     values = values.reshape(*values.shape[:2], -1).mean(-1)
     values = np.where(np.isfinite(values), values, 0)
     positive = values[values > 0]

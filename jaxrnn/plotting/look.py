@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 STYLES = ("-", "--", "-.", ":")
@@ -21,13 +22,42 @@ def axes_or_new(ax: Any) -> Any:
     return pyplot.subplots(layout="constrained")[1]
 
 
-def by_label(name: str, values: Any) -> Mapping[str, Any]:
-    if isinstance(values, Mapping):
-        return values
-    raise TypeError(
-        f"plotting.{name}: got a {type(values).__name__}, expected a dict by label, such "
-        'as {"LSTM": ...}, with an entry for each line'
-    )
+def named(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by name, such as "h", "c" or "[1].h"; "carry" if bare."""
+    names = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = jax.tree_util.keystr(path)
+        name = name.replace("['", ".").replace("']", "").removeprefix(".")
+        names[name or "carry"] = leaf
+    return names
+
+
+def lines_of(name: str, values: Any) -> dict[str, Any]:
+    """What is to be drawn, by label: `(T, *batch)` for every line.
+
+    Of a measurement, bare or by label, every leaf of the carry is a line: of an LSTM "h"
+    and "c", by the label "LSTM" "LSTM h" and "LSTM c".
+    """
+    every = values if isinstance(values, Mapping) else {"": values}
+    lines = {}
+    for label, value in every.items():
+        for leaf_name, leaf in named(_array_of_numbers(value)).items():
+            bare = leaf_name == "carry"
+            shown = (label or leaf_name) if bare else f"{label} {leaf_name}".strip()
+            if np.ndim(leaf) == 0:
+                raise ValueError(
+                    f"plotting.{name}: {shown!r} is a number, expected an array "
+                    "(T, *batch): what the function of the same name returns, or that "
+                    'by label, such as {"LSTM": ...}'
+                )
+            lines[shown] = leaf
+    return lines
+
+
+def _array_of_numbers(value: Any) -> Any:
+    """A list of numbers is one line; one of arrays is a line for each."""
+    numbers = isinstance(value, list) and all(np.ndim(entry) == 0 for entry in value)
+    return np.asarray(value, float) if numbers else value
 
 
 def rows_of(values: Any) -> np.ndarray:
