@@ -71,6 +71,7 @@ from .ragged import resets_from_segments as resets_from_segments
 from .report import GradientReport as GradientReport
 from .report import gradient_report as gradient_report
 from .sequence import batched_carry as batched_carry
+from .sequence import reset_carry as reset_carry
 from .sequence import trajectory as trajectory
 from .sequence import unroll as unroll
 from .zoneout import Zoneout as Zoneout

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from . import checks
+from .doors import native
 from .dtypes import promoted
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 
@@ -211,8 +212,9 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         """
         call = type(self).__name__
         checks.check_cell(call, self)
-        checks.check_params(call, self, params)
-        checks.check_carry(call, self, params, carry, ())
+        params = checks.check_params(call, self, params)
+        carry = checks.check_carry(call, self, params, carry, ())
+        x = native(call, "x", x)
         checks.check_contexts(call, self, carry, ())
         if checks.leading_shape(call, "x", self, x, ndim=0) != ():
             raise ValueError(

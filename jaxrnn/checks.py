@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from .doors import matched, native
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -80,17 +82,22 @@ def _param_shapes(cell: "Cell") -> Any:
     return jax.eval_shape(cell.init, jax.eval_shape(lambda: jax.random.key(0)))
 
 
-def check_params(call: str, cell: "Cell", params: Any) -> None:
-    """Raise unless `params` has the structure and the shapes of `cell.init(key)`."""
+def check_params(call: str, cell: "Cell", params: Any) -> Any:
+    """The params in the containers of `cell.init(key)`, of whose shapes they are.
+
+    Any mapping will do. Raises where structure or shapes differ.
+    """
     expected = _param_shapes(cell)
+    params = native(call, "params", matched(expected, params))
     remedy = f"make them with {cell}.init(key)"
     _compare(call, "params", params, expected, (), cell, remedy)
+    return params
 
 
 def check_carry(
     call: str, cell: "Cell", params: Any, carry: Any, batch_shape: tuple[int, ...]
-) -> None:
-    """Raise unless `carry` is `cell.initial_carry(params)` with `batch_shape` first."""
+) -> Any:
+    """The carry, which is `cell.initial_carry(params)` with `batch_shape` first."""
     from .context import contexts, emptied
 
     expected = jax.eval_shape(cell.initial_carry, params)
@@ -102,7 +109,9 @@ def check_carry(
         remedy = f"make one with batched_carry(cell, params, {batch_shape})"
     else:
         remedy = "make one with cell.initial_carry(params)"
+    carry = native(call, "carry", carry)
     _compare(call, "carry", emptied(carry), expected, batch_shape, cell, remedy)
+    return carry
 
 
 def check_contexts(
@@ -231,7 +240,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
     """Whether it is an integer of Python or NumPy, and no boolean."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 

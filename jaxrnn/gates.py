@@ -7,10 +7,11 @@ import jax.numpy as jnp
 
 from .cell import Cell
 from .context import Held
+from .doors import as_array
 from .dtypes import promoted
 from .keys import Keys
 from .methods import Scan
-from .run import Call, Run, evaluate
+from .run import Run, call_of, evaluate
 from .stepping import carries_before, over_steps
 from .streams import zeroed
 
@@ -53,7 +54,7 @@ def gate_activations(
         ['f', 'g', 'i', 'o'] (7, 2, 5)
     """
     name, streams = "gate_activations", (lengths, mask, resets)
-    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     return evaluate(call, observe=_gates)[0]
 
 
@@ -97,7 +98,7 @@ def time_constants(forget: jax.Array, *, where: jax.Array | None = None) -> jax.
         >>> print(jnp.round(jaxrnn.time_constants(jnp.full((10, 1), 0.9)), 2))
         [9.49]
     """
-    mean = _mean("time_constants", forget, where)
+    mean = _mean("time_constants", as_array("time_constants", "forget", forget), where)
     return jnp.where(mean >= 1, jnp.inf, -1 / jnp.log(jnp.minimum(mean, 1)))
 
 
@@ -149,6 +150,7 @@ def saturation(
         >>> print(ends.low, ends.high)
         [0.5 0. ] [0. 1.]
     """
+    activation = as_array("saturation", "activation", activation)
     return Saturation(
         low=_mean("saturation", (activation < low).astype(activation.dtype), where),
         high=_mean("saturation", (activation > high).astype(activation.dtype), where),

@@ -10,7 +10,7 @@ from . import checks
 from .cell import Cell
 from .magnitude import relative_to
 from .methods import Scan
-from .run import Call, evaluate, every_carry
+from .run import Call, call_of, evaluate, every_carry
 from .varying import varying_with
 
 
@@ -70,7 +70,7 @@ def carry_gradients(
         (10, 4, 5) (10, 4, 5)
     """
     name, streams = "carry_gradients", (lengths, mask, resets)
-    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     return _carry_gradients(loss, call)
 
 
@@ -109,7 +109,7 @@ def gradient_norms(
         (50,) True
     """
     name, streams = "gradient_norms", (lengths, mask, resets)
-    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     gradients = _carry_gradients(loss, call)
     leading = len(checks.leading_shape(name, "xs", cell, xs))
     return jax.tree.map(lambda leaf: norm(leaf, leading), gradients)
@@ -152,10 +152,10 @@ def input_gradients(
         (10, 4, 3)
     """
     name, streams = "input_gradients", (lengths, mask, resets)
-    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     _check_loss(name, loss)
     checks.check_cell(name, cell)
-    for leaf in jax.tree.leaves(xs):
+    for leaf in jax.tree.leaves(call.xs):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
             raise TypeError(
                 f"{name}: xs has the dtype {jnp.result_type(leaf)}, expected a floating "
@@ -167,7 +167,7 @@ def input_gradients(
         _, ys = evaluate(call._replace(xs=xs))
         return _value(name, loss, ys)
 
-    return jax.grad(loss_of)(xs)
+    return jax.grad(loss_of)(call.xs)
 
 
 def _carry_gradients(loss: Callable[[Any], jax.Array], call: Call) -> Any:

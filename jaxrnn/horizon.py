@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .doors import native
 from .lags import LagProfile
 
 
@@ -41,6 +42,7 @@ def memory_horizon(norms: Any, level: float = 1 / math.e) -> Any:
     counts: Any = None
     if isinstance(norms, LagProfile):
         norms, counts = norms
+    norms = native("memory_horizon", "norms", norms)
     return jax.tree.map(lambda leaf: _horizon(jnp.asarray(leaf), counts, level), norms)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from . import checks
 from .cell import Cell
+from .doors import as_array, native
 from .dtypes import promoted
 from .methods import Scan
-from .run import Call, evaluate, every_carry, repeat
+from .run import call_of, evaluate, every_carry, repeat
 from .stepping import Steps, flat_step, over_steps, steps_of
 
 
@@ -66,7 +67,7 @@ def step_jacobians(
     """
     streams = lengths, mask, resets
     name = "step_jacobians"
-    call = Call(name, cell, params, xs, carry, *streams, False, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, False, key, method)
     batch_ndim = len(checks.time_and_batch(name, cell, xs)) - 1
     return _step_jacobians(cell, batch_ndim, steps_of(call))
 
@@ -130,11 +131,12 @@ def carry_tangents(
         (50, 5) True
     """
     name, streams = "carry_tangents", (lengths, mask, resets)
-    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
-    leading = checks.time_and_batch(name, cell, xs)
-    checks.check_params(name, cell, params)
+    call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
+    leading = checks.time_and_batch(name, cell, call.xs)
+    params = checks.check_params(name, cell, params)
     if carry is None:
         carry = repeat(cell.initial_carry(params), leading[1:])
+    carry, tangent = native(name, "carry", carry), native(name, "tangent", tangent)
     if not checks.alike(carry, tangent):
         raise ValueError(
             f"{name}: tangent has the shapes {checks.shapes(tangent)}, expected those of "
@@ -174,6 +176,7 @@ def spectral_radius(jacobians: jax.Array) -> jax.Array:
         >>> print(jnp.round(jaxrnn.spectral_radius(turn), 3))
         2.0
     """
+    jacobians = jnp.asarray(as_array("spectral_radius", "jacobians", jacobians))
     dtype = jacobians.dtype
     full = jacobians.astype(promoted(dtype, "float32"))  # LAPACK has no half
     return jnp.max(jnp.abs(jnp.linalg.eigvals(full)), axis=-1).astype(_real(dtype))
@@ -217,7 +220,9 @@ def product_singular_values(
         >>> print(jnp.round(jnp.exp(logs[:, 0]), 4))
         [0.5    0.25   0.0625]
     """
-    name, T = "product_singular_values", len(jacobians)
+    name = "product_singular_values"
+    jacobians = jnp.asarray(as_array(name, "jacobians", jacobians))
+    T = len(jacobians)
     if T == 0:
         raise ValueError(f"{name}: there are no Jacobians, of no steps")
     every = range(1, 1 + lags) if checks.is_whole(lags) else lags

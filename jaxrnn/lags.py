@@ -11,7 +11,7 @@ from . import checks
 from .cell import Cell
 from .gradients import norm, zero_perturbation
 from .methods import Scan
-from .run import Call, evaluate
+from .run import Call, call_of, evaluate
 from .stepping import check_steps
 from .streams import check_streams, valid_steps
 
@@ -70,7 +70,7 @@ def gradient_map(
         (8, 8) True
     """
     name, streams = "gradient_map", (lengths, mask, resets)
-    call = Call(name, cell, params, xs, carry, *streams, reverse, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     return _map(step_loss, call, steps)
 
 
@@ -199,7 +199,7 @@ def lag_profile(
         >>> print(profile.norms.shape, bool(profile.norms[20] < 0.1 * profile.norms[0]))
         (21,) True
     """
-    call = Call(
+    call = call_of(
         *("lag_profile", cell, params, xs, carry),
         *(lengths, None, None, False, key, method),
     )

@@ -13,7 +13,7 @@ from .checks import is_number
 from .dtypes import promoted
 from .keys import Keys
 from .methods import Scan
-from .run import Call
+from .run import call_of
 from .stepping import Steps, flat, flat_step, steps_of
 
 ROUNDING = 16  # times the root of n and the epsilon: what a QR leaves of nothing
@@ -137,7 +137,7 @@ def lyapunov_spectrum(
     if not is_number(warmup) or not 0 <= warmup < 1:
         raise ValueError(f"{name}: warmup is {warmup!r}, expected a fraction in [0, 1)")
     streams = lengths, mask, None
-    call = Call(name, cell, params, xs, carry, *streams, False, key, method)
+    call = call_of(name, cell, params, xs, carry, *streams, False, key, method)
     steps = steps_of(call)
     leading = checks.time_and_batch(name, cell, xs)
     one = jax.tree.map(

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import checks
-from .streams import as_array, check_streams, clipped
+from .doors import as_array, flags, native
+from .streams import check_streams, clipped
 
 
 class Packed(NamedTuple):
@@ -61,16 +62,18 @@ def pack(sequences: Sequence[Any], length: int) -> Packed:
         >>> print(ys[segment_ids == 1 + 2].shape)
         (2, 5)
     """
-    if (
-        isinstance(length, bool)
-        or not isinstance(length, (int, np.integer))
-        or length < 1
-    ):
-        raise ValueError(f"pack: length is {length!r}, expected a positive int")
-    trees = [
-        jax.tree.map(np.asarray, sequence, is_leaf=lambda node: isinstance(node, list))
-        for sequence in sequences
-    ]
+    length = checks.check_count("pack", "length", length)
+
+    def arrays(index: int, sequence: Any) -> Any:
+        is_list = lambda node: isinstance(node, list)  # noqa: E731
+        lists = jax.tree.map(
+            lambda node: np.asarray(node) if is_list(node) else node,
+            sequence,
+            is_leaf=is_list,
+        )
+        return jax.tree.map(np.asarray, native("pack", f"sequences[{index}]", lists))
+
+    trees = [arrays(index, sequence) for index, sequence in enumerate(sequences)]
     if not trees:
         raise ValueError("pack: sequences is empty, expected at least one sequence")
     steps = [_steps(index, tree, trees[0], length) for index, tree in enumerate(trees)]
@@ -146,8 +149,11 @@ def resets_from_segments(segment_ids: Any, previous: Any = None) -> jax.Array:
         >>> print(jaxrnn.resets_from_segments(jnp.array([1, 1, 2, 2, 2, 3])))
         [False False  True False False  True]
     """
-    ids = _stream("resets_from_segments", "segment_ids", segment_ids)
-    return _shifted("resets_from_segments", ids, previous) != ids
+    name = "resets_from_segments"
+    ids = jnp.asarray(as_array(name, "segment_ids", segment_ids))
+    if ids.ndim == 0:
+        raise ValueError(f"{name}: segment_ids has shape (), expected (T, *batch)")
+    return _shifted(name, ids, previous) != ids
 
 
 def resets_from_done(done: Any, previous: Any = None) -> jax.Array:
@@ -159,11 +165,10 @@ def resets_from_done(done: Any, previous: Any = None) -> jax.Array:
     it is what the environment answers to the action taken at step t, so that x_(t+1) is
     the first observation of the next episode. In code that stores with x_t the `done`
     that came with it, from the step before, `done_t` says that step t is the FIRST of its
-    episode: that is a stream of resets as it is, `resets=done != 0`, without this
-    function.
+    episode: that is a stream of resets as it is, `resets=done`, without this function.
 
     Args:
-        done: `(T, *batch)`, booleans or numbers that are zero or not.
+        done: `(T, *batch)`, booleans, or numbers that are 0 or 1.
         previous: `(*batch)`, whether the step before the first ended an episode, for a
             rollout cut into pieces. None: it did not, and a carry given reaches step 0.
 
@@ -178,29 +183,26 @@ def resets_from_done(done: Any, previous: Any = None) -> jax.Array:
         >>> print(jaxrnn.resets_from_done(jnp.array([0, 0, 1, 0, 1])))
         [False False False  True False]
     """
-    ended = _stream("resets_from_done", "done", done) != 0
+    name, meaning = "resets_from_done", "whether a step was the last of its episode"
+    ended = jnp.asarray(flags(name, "done", done, meaning))
+    if ended.ndim == 0:
+        raise ValueError(f"{name}: done has shape (), expected (T, *batch)")
     if previous is None:
         previous = jnp.zeros(ended.shape[1:], bool)
-    return _shifted("resets_from_done", ended, jnp.asarray(previous) != 0)
-
-
-def _stream(call: str, name: str, values: Any) -> jax.Array:
-    values = jnp.asarray(values)
-    if values.ndim == 0:
-        raise ValueError(f"{call}: {name} has shape (), expected (T, *batch)")
-    return values
+    return _shifted(name, ended, flags(name, "previous", previous, meaning))
 
 
 def _shifted(call: str, values: jax.Array, previous: Any) -> jax.Array:
     """The value of the step before; at the first step `previous`, or its own."""
     if previous is None:
         return jnp.concatenate([values[:1], values])[: len(values)]
-    previous = jnp.asarray(previous)
+    previous = jnp.asarray(as_array(call, "previous", previous))
     if previous.shape != values.shape[1:]:
         raise ValueError(
             f"{call}: previous has shape {previous.shape}, expected {values.shape[1:]}: "
             "one value for each example"
         )
+    previous = previous.astype(values.dtype)
     return jnp.concatenate([previous[None], values])[: len(values)]
 
 
@@ -228,6 +230,7 @@ def last(ys: Any, lengths: Any) -> Any:
         [8. 3.]
     """
     lengths = as_array("last", "lengths", lengths)
+    ys = native("last", "ys", ys)
     ndim = lengths.ndim
     shapes = {jnp.shape(leaf)[: 1 + ndim] for leaf in jax.tree.leaves(ys)}
     if len(shapes) != 1 or len(leading := shapes.pop()) != 1 + ndim:

@@ -17,7 +17,7 @@ from .horizon import memory_horizon
 from .lags import StepLoss, profile_of
 from .methods import Scan
 from .plotting.look import named
-from .run import Call
+from .run import call_of
 from .streams import check_streams, valid_steps
 
 KEEPS = ("f", "z")  # the gates that are a rate of keeping, of an LSTM and of a GRU
@@ -190,7 +190,8 @@ def gradient_report(
         vanishing
     """
     streams = lengths, None, None
-    call = Call("gradient_report", cell, params, xs, carry, *streams, False, key, method)
+    options = *streams, False, key, method
+    call = call_of("gradient_report", cell, params, xs, carry, *options)
     profile = profile_of(step_loss, call, sample_key, samples, max_lag)
     counts = np.asarray(profile.counts)
     moves = named(jax.eval_shape(cell.initial_carry, params))

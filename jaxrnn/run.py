@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from . import checks
 from .cell import Cell, as_input
 from .context import contexts, emptied, filled, holding
+from .doors import native
 from .dtypes import promoted
 from .keys import Keys, keys_in_time, prepare_key, typed_key
 from .probes import Gated, Observed, Perturbed
@@ -213,6 +214,12 @@ class Call(NamedTuple):
     method: Any
 
 
+def call_of(name: str, cell: Cell, params: Any, xs: Any, *others: Any) -> Call:
+    """A call as its arguments come in: their arrays native, or refused by name."""
+    checks.check_cell(name, cell)
+    return Call(name, cell, params, native(name, "xs", xs), *others)
+
+
 def evaluate(
     call: Call, *, observe: Observer | None = None, perturbation: Any = None
 ) -> tuple[Any, Any]:
@@ -233,11 +240,11 @@ def evaluate(
         )
     leading = checks.time_and_batch(name, cell, xs)
     batch_shape = leading[1:]
-    checks.check_params(name, cell, params)
+    params = checks.check_params(name, cell, params)
     if carry is None:
         carry = repeat(cell.initial_carry(params), batch_shape)
     else:
-        checks.check_carry(name, cell, params, carry, batch_shape)
+        carry = checks.check_carry(name, cell, params, carry, batch_shape)
     checks.check_contexts(name, cell, carry, batch_shape)
     streams = check_streams(name, call.lengths, call.mask, call.resets, leading)
     static = name, cell, call.method, call.reverse, observe

@@ -3,12 +3,16 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import checks
 from .cell import Cell
+from .context import contexts, emptied, filled
+from .doors import flags
+from .dtypes import promoted
 from .methods import Scan
-from .run import Call, evaluate, every_carry, repeat
+from .run import call_of, evaluate, every_carry, repeat
 
 
 def unroll(
@@ -43,7 +47,8 @@ def unroll(
             what follows is padding. Values under `jax.jit` cannot raise: they are clipped
             to 0..T.
         mask: which steps are valid, `(T, *batch)` booleans in any pattern; instead of
-            lengths.
+            lengths. Numbers that are 0 or 1 stand for booleans, here and in resets; of
+            traced ones all but 0 is true.
         resets: `(T, *batch)` booleans, True where a new sequence begins: nothing passes
             between step t and the one before it. Forwards, the carry becomes
             `cell.initial_carry(params)`, never the carry given, before x_t is read; in
@@ -75,10 +80,11 @@ def unroll(
     Raises:
         TypeError: for a cell that is no frozen value, a step that does not keep the
             structure of its carry, a key that is none, lengths that are no integers, or
-            a mask or resets that are no booleans.
+            what is no array of JAX or NumPy.
         ValueError: if the shapes of `params`, `xs` or `carry` are not the cell's, those
             of `lengths`, `mask` or `resets` not those of `xs`, if lengths are outside
-            0..T, or if both lengths and mask are given.
+            0..T, a mask or resets hold other numbers than 0 and 1, or if both lengths and
+            mask are given.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -90,7 +96,7 @@ def unroll(
     """
     streams = lengths, mask, resets
     return evaluate(
-        Call("unroll", cell, params, xs, carry, *streams, reverse, key, method)
+        call_of("unroll", cell, params, xs, carry, *streams, reverse, key, method)
     )
 
 
@@ -123,33 +129,103 @@ def trajectory(
         (10, 4, 5) (10, 4, 5)
     """
     streams = lengths, mask, resets
-    call = Call("trajectory", cell, params, xs, carry, *streams, reverse, key, method)
+    call = call_of("trajectory", cell, params, xs, carry, *streams, reverse, key, method)
     return evaluate(call, observe=every_carry)[0]
 
 
-def batched_carry(cell: Cell, params: Any, batch_shape: tuple[int, ...]) -> Any:
+def batched_carry(
+    cell: Cell, params: Any, batch_shape: tuple[int, ...], *, dtype: Any = None
+) -> Any:
     """The initial carry for a batch: `cell.initial_carry(params)`, repeated.
 
     Args:
         cell: any `Cell`.
         params: from `cell.init(key)`.
         batch_shape: the batch axes; an int stands for one axis.
+        dtype: of the floating leaves, such as "float32"; by default what the cell gives.
+            For a loop of your own whose inputs are wider: they would widen the carry.
+            Complex leaves have its precision.
 
     Returns:
         The carry's pytree with leaves `(*batch_shape, ...)`.
+
+    Raises:
+        ValueError: for a batch shape that is none.
+        TypeError: for a dtype that is not floating.
 
     Example:
         >>> import jax, jaxrnn
         >>> cell = jaxrnn.LSTM(3, 5)
         >>> params = cell.init(jax.random.key(0))
-        >>> print(jaxrnn.batched_carry(cell, params, (4,)).c.shape)
-        (4, 5)
+        >>> carry = jaxrnn.batched_carry(cell, params, (4,), dtype="bfloat16")
+        >>> print(carry.c.shape, carry.c.dtype)
+        (4, 5) bfloat16
     """
-    checks.check_cell("batched_carry", cell)
-    checks.check_params("batched_carry", cell, params)
+    name = "batched_carry"
+    checks.check_cell(name, cell)
+    params = checks.check_params(name, cell, params)
     sizes = np.atleast_1d(np.asarray(batch_shape, object)).tolist()
-    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+    if not all(checks.is_whole(size) and size >= 0 for size in sizes):
         raise ValueError(
-            f"batched_carry: batch_shape is {batch_shape!r}, expected a tuple of sizes"
+            f"{name}: batch_shape is {batch_shape!r}, expected a tuple of sizes"
         )
-    return repeat(cell.initial_carry(params), tuple(map(int, sizes)))
+    carry = repeat(cell.initial_carry(params), tuple(map(int, sizes)))
+    if dtype is None:
+        return carry
+    if not jnp.issubdtype(jnp.dtype(dtype), jnp.floating):
+        raise TypeError(f"{name}: dtype is {dtype!r}, expected a floating one")
+
+    def cast(leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            return leaf.astype(promoted(dtype, "complex64"))
+        floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return leaf.astype(dtype) if floating else leaf
+
+    return jax.tree.map(cast, carry)
+
+
+def reset_carry(cell: Cell, params: Any, carry: Any, done: Any) -> Any:
+    """The carry of the examples whose episode ended, back at the initial one.
+
+        carry = cell.initial_carry(params) where done, else carry
+
+    For rollouts, between two steps of an environment; over a whole sequence give
+    `resets_from_done(done)` to `unroll`. A `Context` stays as it is.
+
+    Args:
+        cell: any `Cell`.
+        params: from `cell.init(key)`.
+        carry: batch axes first.
+        done: `(*batch)`, booleans, or numbers that are 0 or 1.
+
+    Returns:
+        The carry, in its shapes and dtypes.
+
+    Raises:
+        ValueError: if the carry has not the batch axes of `done`, or an entry of `done`
+            is something else.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.GRU(3, 2)
+        >>> params, carry = cell.init(jax.random.key(0)), jnp.ones((3, 2))
+        >>> print(jaxrnn.reset_carry(cell, params, carry, jnp.array([0, 1, 0])))
+        [[1. 1.]
+         [0. 0.]
+         [1. 1.]]
+    """
+    name = "reset_carry"
+    checks.check_cell(name, cell)
+    params = checks.check_params(name, cell, params)
+    done = flags(name, "done", done, "whether the last step ended an episode")
+    carry = checks.check_carry(name, cell, params, carry, done.shape)
+    checks.check_contexts(name, cell, carry, done.shape)
+
+    def chosen(leaf: jax.Array, initial: Any) -> jax.Array:
+        initial = jnp.asarray(initial, leaf.dtype)
+        where = done.reshape(done.shape + (1,) * initial.ndim)
+        return jnp.where(where, jnp.broadcast_to(initial, leaf.shape), leaf)
+
+    initial = emptied(cell.initial_carry(params))
+    kept = jax.tree.map(chosen, emptied(carry), initial)
+    return filled(kept, contexts(carry))

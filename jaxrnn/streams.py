@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
+
+from .doors import as_array, flags, has_values
 
 
 class Gate(NamedTuple):
@@ -102,48 +103,24 @@ def check_streams(
                 )
     if mask is not None:
         meaning = "True where a step counts; numbers of steps are lengths"
-        mask = _booleans(call, "mask", mask, leading, meaning)
+        mask = _flags(call, "mask", mask, leading, meaning)
     if resets is not None:
         meaning = "True where a new sequence begins; see resets_from_segments, "
         meaning += "resets_from_done"
-        resets = _booleans(call, "resets", resets, leading, meaning)
+        resets = _flags(call, "resets", resets, leading, meaning)
     return lengths, mask, resets
 
 
-def _booleans(
+def _flags(
     call: str, name: str, value: Any, shape: tuple[int, ...], meaning: str
 ) -> jax.Array:
-    value = as_array(call, name, value)
-    if value.dtype != bool:
-        raise TypeError(
-            f"{call}: {name} has dtype {value.dtype}, expected booleans: {meaning}"
-        )
+    value = flags(call, name, value, meaning)
     if value.shape != shape:
         raise ValueError(
             f"{call}: {name} has shape {value.shape}, expected {shape}, (T, *batch): "
             "time comes first"
         )
     return value
-
-
-def has_values(array: Any) -> bool:
-    """Whether its entries can be looked at: in NumPy, `jnp` would trace under a trace."""
-    traced = isinstance(array, jax.core.Tracer)
-    return not traced and getattr(array, "is_fully_addressable", True)
-
-
-def as_array(call: str, name: str, value: Any) -> Any:
-    """`value` as an array, of NumPy unless it is one of JAX or holds traced values."""
-    if isinstance(value, jax.Array):
-        return value
-    try:  # in NumPy: what jax makes of it under a trace has no value to look at
-        return np.asarray(value)
-    except jax.errors.TracerArrayConversionError:
-        return jnp.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{call}: {name} is of type {type(value).__name__}, expected an array"
-        ) from error
 
 
 def clipped(lengths: Any, T: int) -> jax.Array:

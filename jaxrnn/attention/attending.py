@@ -11,6 +11,7 @@ from ..cells.affine import check_sizes
 from ..checks import check_carry, check_params, shapes
 from ..combinators import Wrapper
 from ..context import Context
+from ..doors import as_array
 from ..run import repeat
 from ..streams import check_streams, valid_steps
 
@@ -105,8 +106,8 @@ class Attending(Wrapper):
             ValueError: if a shape is not that of the cell.
         """
         name = f"{type(self).__name__}.attend"
-        check_params(name, self, params)
-        memory = jnp.asarray(memory)
+        params = check_params(name, self, params)
+        memory = as_array(name, "memory", memory)
         if memory.ndim < 2 or memory.shape[-1] != self.memory_size:
             raise ValueError(
                 f"{name}: memory has shape {memory.shape}, expected (S, *batch, "
@@ -127,7 +128,7 @@ class Attending(Wrapper):
         if carry is None:
             carry = repeat(initial.cell, batch)
         else:
-            check_carry(name, self.cell, params["cell"], carry, batch)
+            carry = check_carry(name, self.cell, params["cell"], carry, batch)
         source = Context(Memory(places, keys(places), valid))
         return AttentionCarry(carry, repeat(initial.read, batch), source)
 

@@ -9,9 +9,17 @@ import jax.numpy as jnp
 from .. import checks
 from ..cell import Cell
 from ..context import contexts, emptied, filled
+from ..doors import as_array, has_values
 from ..run import repeat
-from ..streams import as_array, has_values
-from .fed import check_known, check_stop, check_symbols, logits_of, speak, wide, widened
+from .fed import (
+    check_known,
+    check_speaker,
+    check_stop,
+    check_symbols,
+    speak,
+    wide,
+    widened,
+)
 
 
 class Beams(NamedTuple):
@@ -93,11 +101,7 @@ def beam_search(
     power = as_array(name, "length_power", length_power)
     if power.shape != () or (has_values(power) and not power >= 0):
         raise ValueError(f"{name}: length_power is {length_power!r}, expected 0 or more")
-    checks.check_cell(name, cell)
-    checks.check_params(name, cell, params)
-    if carry is None:
-        carry = repeat(cell.initial_carry(params), first.shape)
-    logits = logits_of(name, cell, params, carry, first.shape)
+    params, carry, logits = check_speaker(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
     check_known(name, first, logits.shape[0])
     stop = None if stop is None else int(stop)

@@ -10,9 +10,10 @@ import numpy as np
 from .. import checks
 from ..cell import Cell
 from ..combinators import Wrapper
+from ..doors import as_array, has_values
 from ..dtypes import promoted
 from ..keys import Keys, fold_in
-from ..streams import as_array, has_values
+from ..run import repeat
 from .samplers import Parted, Sampler, adjusted
 
 DRAW = np.uint32(2**32 - 2)  # a number that no inner cell of a combinator has
@@ -118,13 +119,13 @@ class Fed(Wrapper):
         return {}  # what was read is known after the step
 
 
-def logits_of(
+def check_speaker(
     call: str, cell: Cell, params: Any, carry: Any, batch_shape: tuple[int, ...]
-) -> jax.ShapeDtypeStruct:
-    """What a cell that reads a symbol and answers logits answers, to one example.
+) -> tuple[Any, Any, jax.ShapeDtypeStruct]:
+    """Params and carry, checked, and the logits that the cell answers to one symbol.
 
     Raises:
-        TypeError: if it is no such cell.
+        TypeError: if it reads no symbol, or answers no logits.
     """
     checks.check_cell(call, cell)
     if cell.input_shape != ():
@@ -133,21 +134,21 @@ def logits_of(
             "reads a symbol, an integer of shape (): put an Embedding before it, "
             "Stack((Embedding(V, F), ..., Dense(H, V)))"
         )
-    checks.check_params(call, cell, params)
-    checks.check_carry(call, cell, params, carry, batch_shape)
+    params = checks.check_params(call, cell, params)
+    if carry is None:
+        carry = repeat(cell.initial_carry(params), batch_shape)
+    carry = checks.check_carry(call, cell, params, carry, batch_shape)
     checks.check_contexts(call, cell, carry, batch_shape)
     symbol = jax.ShapeDtypeStruct((), "int32")
-    carry = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(
-            jnp.shape(leaf)[len(batch_shape) :], jnp.result_type(leaf)
-        ),
-        carry,
-    )
+
+    def of_example(leaf: Any) -> jax.ShapeDtypeStruct:
+        shape = jnp.shape(leaf)[len(batch_shape) :]
+        return jax.ShapeDtypeStruct(shape, jnp.result_type(leaf))
 
     def one(params: Any, carry: Any, symbol: jax.Array) -> jax.Array:
         return speak(cell, cell.prepare(params), carry, symbol, None)[1]
 
-    logits = jax.eval_shape(one, params, carry, symbol)
+    logits = jax.eval_shape(one, params, jax.tree.map(of_example, carry), symbol)
     leaves = jax.tree.leaves(logits)
     one_vector = len(leaves) == 1 and leaves[0] is logits and logits.ndim == 1
     if not one_vector or not jnp.issubdtype(logits.dtype, jnp.floating):
@@ -155,7 +156,7 @@ def logits_of(
             f"{call}: the output of {cell} has the shapes {checks.shapes(logits)}, "
             "expected logits (V,), one number for each symbol: end with a Dense(H, V)"
         )
-    return logits
+    return params, carry, logits
 
 
 def check_known(call: str, first: Any, symbols: int) -> None:

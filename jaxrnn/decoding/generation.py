@@ -18,9 +18,9 @@ from .fed import (
     Fed,
     FedCarry,
     check_known,
+    check_speaker,
     check_stop,
     check_symbols,
-    logits_of,
     wide,
     widened,
 )
@@ -112,11 +112,7 @@ def generate(
     first = check_symbols(name, "first", first)
     check_sampler(name, sampler, key)
     length = checks.check_count(name, "length", length)
-    checks.check_cell(name, cell)
-    checks.check_params(name, cell, params)
-    if carry is None:
-        carry = repeat(cell.initial_carry(params), first.shape)
-    logits = logits_of(name, cell, params, carry, first.shape)
+    params, carry, logits = check_speaker(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
     check_known(name, first, logits.shape[0])
     program, numbers = parted(sampler)

@@ -13,8 +13,8 @@ from .. import checks
 from ..cell import Cell
 from ..keys import Keys, fold_in, keys_in_time, typed_key
 from ..methods import Scan
-from ..run import Call, evaluate, repeat
-from .fed import Fed, FedCarry, check_symbols, logits_of, widened
+from ..run import Call, evaluate
+from .fed import Fed, FedCarry, check_speaker, check_symbols, widened
 from .samplers import Greedy, Sampler, Temperature, check_sampler, parted
 
 COIN = np.uint32(2**32 - 3)  # as `fed.DRAW`
@@ -145,14 +145,12 @@ def decode(
     """
     name = "decode"
     symbols = widened(check_symbols(name, "symbols", symbols))
+    checks.check_cell(name, cell)
+    leading = T, *axes = checks.time_and_batch(name, cell, symbols)
+    batch = tuple(axes)
+    params, carry, logits = check_speaker(name, cell, params, carry, batch)
     streams = lengths, None, None
     call = Call(name, cell, params, symbols, carry, *streams, False, key, method)
-    leading = checks.time_and_batch(name, cell, symbols)
-    checks.check_params(name, cell, params)
-    batch = leading[1:]
-    if carry is None:
-        carry = repeat(cell.initial_carry(params), batch)
-    logits = logits_of(name, cell, params, carry, batch)
     if isinstance(policy, TeacherForcing):
         return evaluate(call)
     if isinstance(policy, type) or not hasattr(policy, "own"):
@@ -171,9 +169,9 @@ def decode(
     key = typed_key(name, key)
     keys = None
     if key is not None:
-        keys = keys_in_time(key, jnp.arange(leading[0]), batch)
+        keys = keys_in_time(key, jnp.arange(T), batch)
     own = policy.own(keys, leading)
-    own = own & (jnp.arange(leading[0]) > 0).reshape(-1, *(1 for _ in batch))
+    own = own & (jnp.arange(T) > 0).reshape(-1, *(1 for _ in batch))
     inputs = {"params": (params, numbers), "xs": (symbols, own), "carry": start}
     final, ys = evaluate(call._replace(cell=fed, **inputs))
     return final.cell, ys

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..checks import check_count, is_number
-from ..streams import has_values
+from ..doors import has_values
 
 NAN = float("nan")
 # One, or several in a tuple, the first first: each turns logits into other logits.
