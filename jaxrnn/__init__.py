@@ -77,3 +77,4 @@ from .sequence import unroll as unroll
 from .zoneout import Zoneout as Zoneout
 
 __version__ = "0.5.0"
+from . import serialization as _serialization  # noqa: F401

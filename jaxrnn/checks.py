@@ -235,6 +235,17 @@ def time_and_batch(call: str, cell: "Cell", xs: Any) -> tuple[int, ...]:
     return leading
 
 
+def check_loss(call: str, name: str, loss: Any) -> None:
+    """Raise unless `loss` is a function, and no cell in the place of one."""
+    from .cell import Cell
+
+    if isinstance(loss, Cell) or not callable(loss):
+        raise TypeError(
+            f"{call}: {name} is of type {type(loss).__name__}, expected a function of "
+            f"the outputs: it comes first, then the cell"
+        )
+
+
 def is_number(value: Any) -> bool:
     """Whether it is a real number of Python or NumPy, and no boolean."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

@@ -38,8 +38,6 @@ def _native(call: str, name: str, path: Any, leaf: Any) -> Any:
         raise TypeError(f"{call}: {name}{jax.tree_util.keystr(path)} has {got}")
     if isinstance(leaf, PLAIN):
         return leaf
-    if hasattr(leaf, "__jax_array__"):  # a variable of another library, such as flax nnx
-        return leaf.__jax_array__()
     kind = type(leaf)
     raise TypeError(
         f"{call}: {name}{jax.tree_util.keystr(path)} is a {kind.__module__}."
@@ -65,6 +63,8 @@ def matched(expected: Any, got: Any) -> Any:
             entries = [matched(*pair) for pair in zip(expected, got, strict=True)]
             named = hasattr(expected, "_fields")
             return type(expected)(*entries) if named else tuple(entries)
+    elif hasattr(got, "__jax_array__") and not isinstance(got, jax.Array):
+        return got.__jax_array__()  # a variable of another library, such as flax nnx
     return got
 
 

@@ -70,6 +70,7 @@ def carry_gradients(
         (10, 4, 5) (10, 4, 5)
     """
     name, streams = "carry_gradients", (lengths, mask, resets)
+    checks.check_loss(name, "loss", loss)
     call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     return _carry_gradients(loss, call)
 
@@ -109,6 +110,7 @@ def gradient_norms(
         (50,) True
     """
     name, streams = "gradient_norms", (lengths, mask, resets)
+    checks.check_loss(name, "loss", loss)
     call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     gradients = _carry_gradients(loss, call)
     leading = len(checks.leading_shape(name, "xs", cell, xs))
@@ -152,9 +154,8 @@ def input_gradients(
         (10, 4, 3)
     """
     name, streams = "input_gradients", (lengths, mask, resets)
+    checks.check_loss(name, "loss", loss)
     call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
-    _check_loss(name, loss)
-    checks.check_cell(name, cell)
     for leaf in jax.tree.leaves(call.xs):
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
             raise TypeError(
@@ -171,8 +172,6 @@ def input_gradients(
 
 
 def _carry_gradients(loss: Callable[[Any], jax.Array], call: Call) -> Any:
-    _check_loss(call.name, loss)
-    checks.check_cell(call.name, call.cell)
 
     def perturbed_loss(perturbation: Any) -> jax.Array:
         _, ys = evaluate(call, perturbation=perturbation)
@@ -187,14 +186,6 @@ def zero_perturbation(call: Call) -> Any:
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     arrays = call.params, call.xs, call.carry, call.key
     return varying_with((arrays, call.lengths, call.mask, call.resets), zeros)
-
-
-def _check_loss(name: str, loss: Any) -> None:
-    if isinstance(loss, Cell) or not callable(loss):
-        raise TypeError(
-            f"{name}: loss is of type {type(loss).__name__}, expected a function of the "
-            "outputs: the loss comes first, then the cell"
-        )
 
 
 def _value(name: str, loss: Callable[[Any], jax.Array], ys: Any) -> jax.Array:

@@ -133,9 +133,8 @@ def carry_tangents(
     name, streams = "carry_tangents", (lengths, mask, resets)
     call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     leading = checks.time_and_batch(name, cell, call.xs)
-    params = checks.check_params(name, cell, params)
     if carry is None:
-        carry = repeat(cell.initial_carry(params), leading[1:])
+        carry = repeat(cell.initial_carry(call.params), leading[1:])
     carry, tangent = native(name, "carry", carry), native(name, "tangent", tangent)
     if not checks.alike(carry, tangent):
         raise ValueError(

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
+import numpy as np
 
 from . import checks
 from .cell import Cell
+from .doors import as_array, has_values
 from .gradients import norm, zero_perturbation
 from .methods import Scan
 from .run import Call, call_of, evaluate
@@ -70,17 +71,13 @@ def gradient_map(
         (8, 8) True
     """
     name, streams = "gradient_map", (lengths, mask, resets)
+    checks.check_loss(name, "step_loss", step_loss)
     call = call_of(name, cell, params, xs, carry, *streams, reverse, key, method)
     return _map(step_loss, call, steps)
 
 
 def _map(step_loss: StepLoss, call: Call, steps: Any) -> Any:
     name = call.name
-    if isinstance(step_loss, Cell) or not callable(step_loss):
-        raise TypeError(
-            f"{name}: step_loss is of type {type(step_loss).__name__}, expected a "
-            "function of the outputs: the losses come first, then the cell"
-        )
     leading = checks.time_and_batch(name, call.cell, call.xs)
     zeros = zero_perturbation(call)
     T, *batch = leading
@@ -114,7 +111,9 @@ def _map(step_loss: StepLoss, call: Call, steps: Any) -> Any:
 
 def _checked_steps(name: str, steps: Any, leading: tuple[int, ...]) -> jax.Array:
     T, *batch = leading
-    steps = jnp.arange(T) if steps is None else jnp.asarray(steps)
+    if steps is None:
+        return jnp.arange(T)
+    steps = as_array(name, "steps", steps)
     if steps.size == 0:  # of an empty list, which has floats
         steps = steps.astype(int)
     if not jnp.issubdtype(steps.dtype, jnp.integer):
@@ -124,9 +123,13 @@ def _checked_steps(name: str, steps: Any, leading: tuple[int, ...]) -> jax.Array
             f"{name}: steps has shape {steps.shape}, expected (count,) or "
             f"{('count', *batch)}"
         )
-    if not isinstance(steps, Tracer) and bool(jnp.any((steps < 0) | (steps >= T))):
-        raise ValueError(f"{name}: steps holds {steps}, expected numbers in 0..{T - 1}")
-    return steps
+    if has_values(steps):
+        values = np.asarray(steps)
+        if ((values < 0) | (values >= T)).any():
+            raise ValueError(
+                f"{name}: steps holds {values}, expected numbers in 0..{T - 1}"
+            )
+    return jnp.asarray(steps)
 
 
 class LagProfile(NamedTuple):
@@ -199,6 +202,7 @@ def lag_profile(
         >>> print(profile.norms.shape, bool(profile.norms[20] < 0.1 * profile.norms[0]))
         (21,) True
     """
+    checks.check_loss("lag_profile", "step_loss", step_loss)
     call = call_of(
         *("lag_profile", cell, params, xs, carry),
         *(lengths, None, None, False, key, method),
@@ -216,7 +220,6 @@ def profile_of(
     """`lag_profile`, of a call by any name."""
     name, cell = call.name, call.cell
     leading = checks.time_and_batch(name, cell, call.xs)
-    checks.check_params(name, cell, call.params)
     T, *batch = leading
     if T == 0:
         raise ValueError(f"{name}: xs has no steps, expected one at least")

@@ -79,7 +79,7 @@ def mean_loss(losses: Any, *, lengths: Any = None, mask: Any = None) -> jax.Arra
         >>> print(jaxrnn.mean_loss(losses, lengths=jnp.array([2, 1])))
         2.0
     """
-    losses = jnp.asarray(as_array("mean_loss", "losses", losses))
+    losses = as_array("mean_loss", "losses", losses)
     if losses.ndim == 0:
         raise ValueError("mean_loss: losses is a scalar, expected (T, *batch)")
     if losses.size == 0:
@@ -206,8 +206,8 @@ def ctc_loss(
 
 
 def _checked(name: str, logits: Any, labels: Any) -> tuple[jax.Array, jax.Array]:
-    logits = jnp.asarray(as_array(name, "logits", logits))
-    labels = jnp.asarray(as_array(name, "labels", labels))
+    logits = as_array(name, "logits", logits)
+    labels = as_array(name, "labels", labels)
     if logits.ndim < 2 or not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(
             f"{name}: logits is {logits.dtype}{list(logits.shape)}, expected floating "

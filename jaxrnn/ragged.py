@@ -239,13 +239,15 @@ def last(ys: Any, lengths: Any) -> Any:
             f"with the shape of lengths, {lengths.shape}, for batch"
         )
     lengths, _, _ = check_streams("last", lengths, None, None, leading)
-    steps = clipped(lengths, leading[0])
+    return _last(ys, clipped(lengths, leading[0]))
 
+
+@jax.jit  # as one: what padding holds is in no value that is looked at on the way
+def _last(ys: Any, steps: jax.Array) -> Any:
     def pick(leaf: jax.Array) -> jax.Array:
-        leaf = jnp.asarray(leaf)
         if len(leaf) == 0:
             return jnp.zeros(leaf.shape[1:], leaf.dtype)
-        trailing = (1,) * (leaf.ndim - 1 - ndim)
+        trailing = (1,) * (leaf.ndim - 1 - steps.ndim)
         index = jnp.maximum(steps - 1, 0).reshape(steps.shape + trailing)
         taken = jnp.take_along_axis(leaf, index[None], axis=0)[0]
         some = (steps > 0).reshape(steps.shape + trailing)

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import plotting
 from .cell import Cell
-from .checks import time_and_batch
+from .checks import check_loss, time_and_batch
 from .gates import gate_activations, saturation, time_constants
 from .horizon import memory_horizon
 from .lags import StepLoss, profile_of
@@ -190,11 +190,12 @@ def gradient_report(
         vanishing
     """
     streams = lengths, None, None
-    options = *streams, False, key, method
-    call = call_of("gradient_report", cell, params, xs, carry, *options)
+    name, options = "gradient_report", (*streams, False, key, method)
+    check_loss(name, "step_loss", step_loss)
+    call = call_of(name, cell, params, xs, carry, *options)
     profile = profile_of(step_loss, call, sample_key, samples, max_lag)
     counts = np.asarray(profile.counts)
-    moves = named(jax.eval_shape(cell.initial_carry, params))
+    moves = named(jax.eval_shape(cell.initial_carry, call.params))
     fading = {
         name: _fading(np.asarray(leaf, float), counts)
         for name, leaf in named(profile.norms).items()
@@ -203,8 +204,8 @@ def gradient_report(
     gates = gate_activations(
         cell, params, xs, carry, lengths=lengths, key=key, method=method
     )
-    leading = time_and_batch("gradient_report", cell, xs)
-    lengths, *_ = check_streams("gradient_report", lengths, None, None, leading)
+    leading = time_and_batch(name, cell, call.xs)
+    lengths, *_ = check_streams(name, lengths, None, None, leading)
     where = valid_steps(lengths, None, leading[0])
     used = {name: _use(name, leaf, where) for name, leaf in named(gates).items()}
     return GradientReport(cell, fading, used)

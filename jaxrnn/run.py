@@ -215,22 +215,23 @@ class Call(NamedTuple):
 
 
 def call_of(name: str, cell: Cell, params: Any, xs: Any, *others: Any) -> Call:
-    """A call as its arguments come in: their arrays native, or refused by name."""
+    """A call, of arguments as they come in: checked, and with native arrays."""
     checks.check_cell(name, cell)
-    return Call(name, cell, params, native(name, "xs", xs), *others)
+    xs = native(name, "xs", xs)
+    return Call(name, cell, checks.check_params(name, cell, params), xs, *others)
 
 
 def evaluate(
     call: Call, *, observe: Observer | None = None, perturbation: Any = None
 ) -> tuple[Any, Any]:
-    """What every public function calls: the arguments checked, the rest compiled.
+    """What every public function calls: the streams and the carry checked, the rest
+    compiled.
 
     What `observe` makes of every cell takes the place of its final carry, and there are
     no outputs. `perturbation`, a trajectory, is added to the carries between step and
     output.
     """
     name, cell, params, xs, carry = call[:5]
-    checks.check_cell(name, cell)
     if isinstance(call.method, type) or not callable(call.method):
         raise TypeError(f"{name}: method is {call.method!r}, expected one like Scan()")
     if not isinstance(call.reverse, bool):
@@ -240,7 +241,6 @@ def evaluate(
         )
     leading = checks.time_and_batch(name, cell, xs)
     batch_shape = leading[1:]
-    params = checks.check_params(name, cell, params)
     if carry is None:
         carry = repeat(cell.initial_carry(params), batch_shape)
     else:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .doors import as_array, flags, has_values
+from .dtypes import promoted
 
 
 class Gate(NamedTuple):
@@ -126,8 +127,9 @@ def _flags(
 def clipped(lengths: Any, T: int) -> jax.Array:
     """Lengths in 0..T, whatever kind of integers they are."""
     lengths = jnp.asarray(lengths)
-    most = min(T, int(jnp.iinfo(lengths.dtype).max))  # in their own dtype: none wraps
-    return jnp.clip(lengths, 0, most).astype("int32")
+    # In their own dtype, so that none wraps; of a narrow one, in one that holds T.
+    lengths = lengths.astype(promoted(lengths.dtype, "int32"))
+    return jnp.clip(lengths, 0, jnp.asarray(T, lengths.dtype)).astype("int32")
 
 
 def valid_steps(lengths: Any, mask: Any, T: int) -> jax.Array | None:

@@ -40,5 +40,12 @@ def pytest_configure(config):
 
 
 @pytest.fixture
+def promotion():
+    """For tests in which dtypes are mixed on purpose."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture
 def key():
     return jax.random.key(0)

@@ -398,6 +398,7 @@ def test_zoneout_and_clipping_go_around_a_decoder():
     assert jnp.all(jnp.isfinite(ys)) and not np.allclose(ys, whole)
 
 
+@pytest.mark.usefixtures("promotion")
 def test_inputs_of_integers_read_the_source_too():
     decoder = DECODERS["bahdanau"]
     params, _, inner = example(decoder)

@@ -105,11 +105,11 @@ CALLS = {
         ),
         ({"lengths": [1.0, 2.0]}, TypeError, r"lengths has dtype float64, expected int"),
         ({"lengths": [True, True]}, TypeError, r"lengths has dtype bool, expected int"),
-        ({"lengths": ["a", "b"]}, TypeError, r"lengths has dtype <U1, expected integers"),
+        ({"lengths": ["a", "b"]}, TypeError, r"lengths has dtype <U1, expected numbers"),
         (
-            {"mask": jnp.ones((7, 2))},
-            TypeError,
-            r"mask has dtype float64, expected booleans: True where a step counts; num",
+            {"mask": 3 * jnp.ones((7, 2))},
+            ValueError,
+            r"mask has the entry 3.0, expected booleans, or numbers that are 0 or 1: Tru",
         ),
         (
             {"mask": jnp.ones((2, 7), bool)},
@@ -118,9 +118,9 @@ CALLS = {
         ),
         ({"mask": jnp.ones(7, bool)}, ValueError, r"mask has shape \(7,\), expected"),
         (
-            {"resets": jnp.zeros((7, 2), int)},
-            TypeError,
-            r"resets has dtype int64, expected booleans: True where a new sequence",
+            {"resets": jnp.arange(14).reshape(7, 2)},
+            ValueError,
+            r"resets has the entry 2, expected booleans, or numbers that are 0 or 1: Tru",
         ),
         (
             {"resets": jnp.zeros((7, 3), bool)},
@@ -256,6 +256,7 @@ def test_layers_that_do_not_fit_are_named():
 
 
 @pytest.mark.parametrize("call", ["carry_gradients", "gradient_norms"])
+@pytest.mark.usefixtures("promotion")
 def test_a_loss_that_is_no_real_scalar(call):
     function = {"carry_gradients": carry_gradients, "gradient_norms": gradient_norms}[
         call

@@ -235,6 +235,7 @@ def test_norms_run_over_all_feature_axes_and_integers_have_none():
     assert gradients["t"].shape == (4, 2)
 
 
+@pytest.mark.usefixtures("promotion")
 def test_norms_do_not_underflow_or_overflow_before_the_gradient_does():
     for scale in (1e-9, 1e9):
         xs = jnp.ones((5, 3), "float32")
@@ -256,6 +257,7 @@ def test_the_norm_of_zero_is_zero_and_of_nan_is_nan():
     assert np.isnan(broken).tolist() == [True, True, True, False]
 
 
+@pytest.mark.usefixtures("promotion")
 def test_complex_carries_have_real_norms():
     cell = _Rotation(3)
     norms = gradient_norms(lambda ys: jnp.sum(ys.real[-1]), cell, (), jnp.ones((6, 3)))

@@ -141,6 +141,7 @@ def _to_float64(leaf):
 @pytest.mark.parametrize(
     "name", ["elman", "lstm", "gru", "gru_reset_before", "stack_language_model"]
 )
+@pytest.mark.usefixtures("promotion")
 def test_mixed_dtypes_keep_the_wider_carry_and_the_dtype_of_the_inputs(
     name, params_dtype, xs_dtype
 ):
@@ -166,6 +167,7 @@ def test_mixed_dtypes_keep_the_wider_carry_and_the_dtype_of_the_inputs(
     )
 
 
+@pytest.mark.usefixtures("promotion")
 def test_a_carry_given_in_another_dtype_loses_nothing():
     cell = LSTM(3, 5)
     params, xs = (
@@ -558,6 +560,7 @@ def test_every_public_name_explains_itself():
             assert len(value.__doc__ or "") > 50, name
 
 
+@pytest.mark.usefixtures("promotion")
 def test_cells_that_compute_in_other_dtypes_are_not_equal():
     assert _Counted(3, 5) == _Counted(3, 5) != Elman(3, 5)
     whole, real = _Times(1), _Times(1.0)

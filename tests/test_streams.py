@@ -53,6 +53,7 @@ class _Sum(Cell):
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.usefixtures("promotion")
 def test_who_reaches_whom_for_every_mask_and_every_resets_of_four_steps(reverse):
     T = 4
     patterns = list(itertools.product([False, True], repeat=2 * T))
@@ -160,6 +161,7 @@ class _Average(Cell):
         return carry["s"] / carry["n"] * params["W"]
 
 
+@pytest.mark.usefixtures("promotion")
 def test_an_output_that_cannot_read_the_initial_carry_has_its_gradients():
     cell, xs = _Average(), inputs_of(_Average(), (4, 3))
     params, lengths = cell.init(None), np.array([4, 2, 0])

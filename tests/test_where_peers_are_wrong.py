@@ -119,6 +119,7 @@ def test_padded_outputs_are_zero_and_input_order_is_kept_backwards():
 
 
 @pytest.mark.parametrize("cell", [Elman(3, 4), LSTM(3, 4), GRU(3, 4)], ids=repr)
+@pytest.mark.usefixtures("promotion")
 def test_bfloat16_stays_bfloat16(cell):
     """flax raises for its simple cell, and the others return float32."""
     params, xs, _ = example(cell, (2,))

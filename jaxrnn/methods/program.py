@@ -134,15 +134,19 @@ class Program:
         leaves, self.ys_tree = jax.tree.flatten(ys)
         return leaves
 
-    def segment_length(self) -> int:
+    def segment_length(self) -> int | None:
         """Steps whose drive, and values of taps, take as much memory as `CACHE`.
 
         Or as the weights, if they are more: every segment reads all of them and adds to
-        all of their gradients, which its products have to be worth.
+        all of their gradients, which its products have to be worth. None where a size is
+        symbolic.
         """
         values = [tap.value.aval for tap in self.plan.taps]
         drive = [variable.aval for variable in self.plan.drive]
-        step = max(bytes_of(drive), bytes_of(values), 1)
+        sizes = bytes_of(drive), bytes_of(values)
+        if not all(isinstance(size, int) for size in sizes):
+            return None
+        step = max(*sizes, 1)
         return max(1, max(CACHE, bytes_of(self.of_params)) // step)
 
     def operands(self, params: Any) -> tuple[list[Any], ...]:

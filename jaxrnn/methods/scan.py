@@ -155,23 +155,31 @@ class Scan:
             output=lambda params, *data: over_batch(cell.output)(params[0], *data),
             params=(params, sequence),
             reverse=reverse,
-            unroll=self.unroll,
+            # What `lax.scan` unrolls of is a number of steps that is known.
+            unroll=self.unroll if self.segment or isinstance(T, int) else 1,
         )
         inputs = xs, step
         if not jax.tree.leaves(carry) or T == 0:
             return functions.segment(carry, inputs)
-        segment, wanted, program = functions.segment, T, None
+        segment, program = functions.segment, None
+        wanted = T if isinstance(T, int) else None
         if not self.autodiff:
             one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
             with contextlib.suppress(NoGradient):
                 program = Program(functions, carry, one, save=self.remat)
                 wanted = program.segment_length()
-        if self.remat:
+        if self.remat and self.segment is None:
+            if not isinstance(T, int):
+                raise ValueError(
+                    f"{self}: of a symbolic number of steps, {T}, there is no root: give "
+                    "segment=k, and export with symbolic_shape('k*n, ...')"
+                )
             wanted = math.isqrt(T)
         if self.segment is not None:
             length = self.segment
         elif self.truncate is not None:
-            length = within(self.truncate, min(wanted, T))
+            known = isinstance(T, int) and wanted is not None
+            length = within(self.truncate, min(wanted, T) if known else wanted)
         else:
             length = near(T, wanted)
         if program is not None:

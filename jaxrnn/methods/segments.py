@@ -32,10 +32,21 @@ def over_segments(
     The last segment, in input order, has what remains. With `truncate`, a multiple of
     `length`, the carry is `cut(carry, condition)` at its multiples.
     """
-    count, rest = divmod(steps, length)
-    if count + (rest > 0) <= 1:
+    if length == steps:
         return segment(carry, xs)
-    whole = jax.tree.map(lambda x: _split(x[: count * length], count), xs)
+    count, rest = divmod(steps, length)
+    if not isinstance(rest, int):
+        raise ValueError(
+            f"Scan: segments of {length} steps of a symbolic number of them, {steps}, "
+            f"expected a multiple: export with symbolic_shape('{length}*n, ...')"
+        )
+    if isinstance(count, int) and count + (rest > 0) <= 1:
+        return segment(carry, xs)
+
+    def split(x: Any) -> Any:
+        return x[: count * length].reshape(count, length, *x.shape[1:])
+
+    whole = jax.tree.map(split, xs)
     tail = jax.tree.map(lambda x: x[count * length :], xs)
     # The carry comes into segment i over the boundary i, or in reverse i + 1.
     edges = (jnp.arange(count) + int(reverse)) * length
@@ -63,24 +74,28 @@ def over_segments(
     return carry, ys
 
 
-def _split(x: Any, count: int) -> Any:
-    return x.reshape(count, x.shape[0] // count, *x.shape[1:])
-
-
 def divisor(number: int, most: int) -> int:
     """The greatest divisor of a number that is at most `most`."""
     return max(k for k in range(1, min(number, most) + 1) if number % k == 0)
 
 
-def near(steps: int, wanted: int) -> int:
-    """A length of segments: a divisor of `steps` in (wanted / 2, wanted], or wanted."""
+def near(steps: int, wanted: int | None) -> int:
+    """A length of segments: a divisor of `steps` in (wanted / 2, wanted], or wanted.
+
+    All of them where one of the two is not known, in a program that is exported with a
+    symbolic size.
+    """
+    if wanted is None or not isinstance(steps, int):
+        return steps
     wanted = max(1, min(steps, wanted))
     exact = divisor(steps, wanted)
     return exact if 2 * exact > wanted else wanted
 
 
-def within(window: int, wanted: int) -> int:
+def within(window: int, wanted: int | None) -> int:
     """A length of segments that divides a window: near `wanted`, or all of the window."""
+    if wanted is None:
+        return window
     exact = divisor(window, max(1, wanted))
     return exact if 2 * exact > wanted else window
 

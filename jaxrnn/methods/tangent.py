@@ -74,6 +74,11 @@ def _parts(
         yield part, outputs, [v for v in part.inputs if v in moving]
 
 
+def _known(length: Any) -> int | None:
+    """For a scan, which takes a symbolic length from what it scans alone."""
+    return length if isinstance(length, int) else None
+
+
 def _blank(aval: Any) -> Any:
     return ad.instantiate_zeros(ad.Zero(aval))
 
@@ -103,7 +108,7 @@ def _tangent(
 
     first, timed = _of("carry", kinds, args), _of("timed", kinds, args)
     final, stacked = jax.lax.scan(
-        body, first, timed, length, reverse=plan.reverse, unroll=plan.unroll
+        body, first, timed, _known(length), reverse=plan.reverse, unroll=plan.unroll
     )
     return [*final, *stacked]
 
@@ -206,7 +211,7 @@ def _tangent_transpose(
         [ct for ct in stacked if type(ct) is not ad.Zero],
     )
     (dcarry, dsums), dtimed = jax.lax.scan(
-        body, state, inputs, length, reverse=not plan.reverse, unroll=plan.unroll
+        body, state, inputs, _known(length), reverse=not plan.reverse, unroll=plan.unroll
     )
     gradients = _merged(of_tangents, fixed=dsums, carry=dcarry, timed=dtimed)
     return [None] * count + gradients
