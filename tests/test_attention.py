@@ -41,7 +41,7 @@ RUNS = {"bahdanau": (), "luong_fed": pytest.mark.slow, "luong_general": pytest.m
 every_decoder = pytest.mark.parametrize(
     "decoder",
     [
-        pytest.param(decoder, id=name, marks=RUNS.get(name, pytest.mark.long))
+        pytest.param(decoder, id=name, marks=RUNS.get(name, pytest.mark.slow))
         for name, decoder in DECODERS.items()
     ],
 )
@@ -134,9 +134,9 @@ def test_values_weights_and_gradients_are_those_of_the_loop(decoder):
     ("name", "method"),
     [
         ("bahdanau", Scan(segment=2)),
-        pytest.param("luong_fed", Scan(remat=True), marks=pytest.mark.long),
-        pytest.param("luong_fed", Scan(truncate=3), marks=pytest.mark.long),
-        pytest.param("luong_general", Scan(segment=2), marks=pytest.mark.long),
+        pytest.param("luong_fed", Scan(remat=True), marks=pytest.mark.slow),
+        pytest.param("luong_fed", Scan(truncate=3), marks=pytest.mark.slow),
+        pytest.param("luong_general", Scan(segment=2), marks=pytest.mark.slow),
     ],
 )
 def test_methods_agree(name, method):
@@ -250,7 +250,7 @@ def test_a_decoder_with_attention_speaks_and_is_searched_like_any_other():
     "name",
     [
         "bahdanau",
-        pytest.param("luong_general", marks=pytest.mark.long),
+        pytest.param("luong_general", marks=pytest.mark.slow),
         pytest.param("luong_fed", marks=pytest.mark.slow),
     ],
 )

@@ -72,7 +72,7 @@ def test_flax_agrees(tmp_path):
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_library_agrees(tmp_path):
     """Everything that the questions compare, all in one set of workers."""
     require(*PEERS)
@@ -219,7 +219,7 @@ def test_wrong_words(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_question(tmp_path, monkeypatch, capsys):
     """The whole command, smaller than --quick; saved numbers give the same tables."""
     require("flax_linen")

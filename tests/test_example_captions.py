@@ -4,9 +4,11 @@ import json
 
 import matplotlib.image
 import numpy as np
+import pytest
 from program import EXAMPLES, run
 
 
+@pytest.mark.slow
 def test_it_learns_to_spell_and_counts_what_is_right(tmp_path):
     options = f"--steps 150 --seeds 2 --hidden-size 64 --seed 3 --out {tmp_path}"
     printed = run("captions.py", options)

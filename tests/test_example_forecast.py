@@ -81,6 +81,7 @@ def test_the_references_are_those_of_plain_loops(forecast):
     np.testing.assert_allclose(errors, expected, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("promotion")
 def test_forecasts_are_fed_back_one_by_one(forecast):
     """Prediction t is of value t + 1, and has seen the values up to t, or forecasts."""
     cell = jaxrnn.Stack((jaxrnn.GRU(1, 4), jaxrnn.Dense(4, 1)))

@@ -1,31 +1,19 @@
 """The example as a user runs it: tiny, twice, interrupted, and with bad input."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from program import EXAMPLES, interrupted, refused, started
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "gradient_norms.py"
 TINY = "--hidden-size 8 --length 24 --batch-size 4 --seed 1"
 
 
-def run(folder, options, compile_fast="1"):
+def run(folder, options, **environment):
     """The finished process, run in a folder of its own."""
-    command = [sys.executable, "-W", "error", str(EXAMPLE), *options.split()]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": compile_fast},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    command = EXAMPLES / "gradient_norms.py", *options.split()
+    return started(*command, folder=folder, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +87,7 @@ def test_the_references_are_the_entropies_of_the_counts(finished):
         assert re.search(rf"{name} \(reference\) +{value:.3f}", process.stdout)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_same_seed_prints_the_same_and_another_does_not(tmp_path, text):
     command = f"--text {text} --cells gru --steps 5 {TINY}"
     first, again = run(tmp_path, command), run(tmp_path, command)
@@ -108,58 +96,35 @@ def test_the_same_seed_prints_the_same_and_another_does_not(tmp_path, text):
     assert first.stdout == again.stdout != other.stdout
 
 
-def interrupted(folder, options, when):
-    """Output and exit code of a run that gets Ctrl-C once `when` is in its progress."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", str(EXAMPLE), *options.split()],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "FORCE_COLOR": "1"},  # a live progress bar, as on a terminal
-    )
-    assert process.stderr is not None
-    seen = ""
-    while when not in seen:
-        seen += process.stderr.read(1)
-    process.send_signal(signal.SIGINT)
-    output, rest = process.communicate(timeout=120)
-    return output, seen + rest, process.returncode
-
-
-@pytest.mark.long
+@pytest.mark.slow
 def test_ctrl_c_in_training_keeps_what_is_done_and_says_so(tmp_path, text):
-    options = f"--text {text} --steps 1000000 --cells gru lstm {TINY}"
-    output, _, code = interrupted(tmp_path, options, "bits a character")
-    assert code == 130
-    assert re.search(r"Interrupted in step \d+ of 1000000 of gru", output)
-    assert "GRU" in output and set(numbers(tmp_path)["cells"]) == {"gru"}
-    assert numbers(tmp_path)["cells"]["gru"]["steps"] >= 10
+    options = f"--text {text} --steps 20 --cells gru lstm {TINY}"
+    ended = interrupted("gradient_norms", options, "train_step", 12, folder=tmp_path)
+    assert ended.returncode == 130
+    assert "Interrupted in step 11 of 20 of gru" in ended.stdout
+    assert "GRU" in ended.stdout and set(numbers(tmp_path)["cells"]) == {"gru"}
+    assert numbers(tmp_path)["cells"]["gru"]["steps"] == 11
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_ctrl_c_between_two_cells_keeps_the_first(tmp_path, text):
-    """The bar of the second cell appears when it is about to be measured."""
     options = f"--text {text} --steps 3 --cells gru lstm {TINY}"
-    output, errors, code = interrupted(tmp_path, options, "lstm")
-    assert code == 130 and "Traceback" not in errors
-    assert (
-        "Interrupted after gru" in output
-        or "Interrupted in step 0 of 3 of lstm" in output
-    )
-    assert "gru" in numbers(tmp_path)["cells"]
+    ended = interrupted("gradient_norms", options, "study", 2, folder=tmp_path)
+    assert ended.returncode == 130 and "Traceback" not in ended.stderr
+    assert "Interrupted after gru" in ended.stdout
+    assert set(numbers(tmp_path)["cells"]) == {"gru"}
 
 
 def test_ctrl_c_before_anything_is_measured_is_one_line(tmp_path, text):
     options = f"--text {text} --steps 3 --cells gru {TINY}"
-    output, errors, code = interrupted(tmp_path, options, "gru")
-    assert code == 130 and "Traceback" not in errors
-    assert "Interrupted" in output + errors
+    ended = interrupted("gradient_norms", options, "norms_by_lag", 1, folder=tmp_path)
+    assert ended.returncode == 130 and "Traceback" not in ended.stderr
+    assert "Interrupted before anything was measured." in ended.stderr
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_with_its_defaults_every_cell_clearly_beats_the_bigram_reference(tmp_path):
-    process = run(tmp_path, "", compile_fast="0")
+    process = run(tmp_path, "", JAX_DISABLE_MOST_OPTIMIZATIONS="0", XLA_FLAGS="")
     assert process.returncode == 0, process.stderr
     reference = numbers(tmp_path)["references_bits_per_character"]["bigram"]
     cells = numbers(tmp_path)["cells"]
@@ -187,12 +152,14 @@ def test_with_its_defaults_every_cell_clearly_beats_the_bigram_reference(tmp_pat
         ("--unknown", "unrecognized arguments: --unknown"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path, options, message):
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path, monkeypatch, capsys, options, message
+):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "latin.txt").write_bytes(b"\xe9t\xe9" * 500)
     (tmp_path / "binary.txt").write_bytes(b"ab\x00" * 500)
     (tmp_path / "short.txt").write_text("x" * 50)
-    process = run(tmp_path, options)
-    assert process.returncode == 2 and process.stdout == ""
-    assert process.stderr.startswith(f"gradient_norms.py: error: {message}")
-    assert process.stderr.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
+    errors = refused("gradient_norms", options, monkeypatch, capsys)
+    assert errors.startswith(f"gradient_norms.py: error: {message}")
+    assert errors.count("\n") == 1

@@ -4,14 +4,12 @@ import bz2
 import json
 import re
 import signal
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from program import ENVIRONMENT, EXAMPLES, run, start
+from program import EXAMPLES, refused, run, started
 
 TINY = "--hidden-size 8 --length 12 --streams 4 --seeds 1"
 
@@ -30,6 +28,7 @@ def last_state(folder):
         return step, manager.restore(step, args=ocp.args.StandardRestore())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_any_other_bit_for_bit(tmp_path, text):
     options = f"--text {text} --steps 100 --save-every 20 {TINY}"
     run("language_model.py", f"{options} --out {tmp_path / 'whole'}")
@@ -48,16 +47,15 @@ def count(*args):
 language_model.train_step = count
 language_model.main()
 """
-    command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True)
+    ended = started("-c", program)
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "results.json").exists()
     at, _ = last_state(tmp_path / "killed")
     assert at in (40, 60)  # 60 was written beside the steps that followed
 
-    resumed = start("language_model.py", killed)
-    _, errors = resumed.communicate()
-    assert resumed.returncode == 0 and f"seed 0 goes on from step {at}" in errors
+    resumed = started(EXAMPLES / "language_model.py", *killed.split())
+    assert resumed.returncode == 0
+    assert f"seed 0 goes on from step {at}" in resumed.stderr
     folders = [tmp_path / name for name in ("whole", "killed")]
     (step, whole), (same, state) = map(last_state, folders)
     assert step == same == state["step"] == 100
@@ -102,12 +100,11 @@ def test_a_step_starts_from_all_that_a_checkpoint_has(monkeypatch):
     assert not np.allclose(other["carry"][3].h, first["carry"][3].h)  # its own noise
 
 
-def test_a_text_that_is_too_short_is_refused(tmp_path):
+def test_a_text_that_is_too_short_is_refused(tmp_path, monkeypatch, capsys):
     path = tmp_path / "short.txt"
     path.write_text("abc " * 100)
-    refused = start("language_model.py", f"--text {path} --length 12 --out {tmp_path}")
-    _, errors = refused.communicate()
-    assert refused.returncode == 2
+    options = f"--text {path} --length 12 --out {tmp_path}"
+    errors = refused("language_model", options, monkeypatch, capsys)
     assert errors.splitlines()[-1].endswith(
         "the text is too short for pieces of --length in --streams streams"
     )

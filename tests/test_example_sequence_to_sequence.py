@@ -10,7 +10,7 @@ import matplotlib.image
 import numpy as np
 import optax
 import pytest
-from program import EXAMPLES, start
+from program import EXAMPLES, started
 
 import jaxrnn
 
@@ -23,11 +23,12 @@ def paired_data(monkeypatch):
     return paired_data
 
 
+@pytest.mark.slow
 def test_letters_become_phonemes(tmp_path):
     options = f"--steps 60 --hidden-size 8 --seeds 1 --pairs 100 --out {tmp_path}"
-    process = start("sequence_to_sequence.py", options)
-    printed, errors = process.communicate()
-    assert process.returncode == 0, errors
+    ended = started(EXAMPLES / "sequence_to_sequence.py", *options.split())
+    printed, errors = ended.stdout, ended.stderr
+    assert ended.returncode == 0, errors
     (nats,) = re.findall(r"([\d.]+) nats a symbol", errors)
     assert 1 < float(nats) < 3  # ln 40 = 3.7 of one that knows nothing
     (rates,) = json.loads((tmp_path / "results.json").read_text())["runs"]

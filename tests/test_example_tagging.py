@@ -39,6 +39,7 @@ def sentences():
     return [sentence[:48] for sentence in found if sentence]
 
 
+@pytest.mark.slow
 def test_it_learns_prints_what_it_saves_and_draws(finished):
     folder, printed, numbers = finished
     everything, unknown, *tags = numbers["gain"][0]
@@ -66,6 +67,7 @@ def test_it_learns_prints_what_it_saves_and_draws(finished):
     assert imread(folder / "tagging.png")[..., :3].std() > 0.01
 
 
+@pytest.mark.slow
 def test_words_labels_and_the_baseline_are_those_of_the_treebank(finished, monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import tagging

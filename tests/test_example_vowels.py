@@ -4,9 +4,11 @@ import json
 
 import matplotlib.image
 import numpy as np
+import pytest
 from program import EXAMPLES, run
 
 
+@pytest.mark.slow
 def test_it_learns_the_speakers_from_more_and_more_frames(tmp_path):
     options = f"--steps 40 --seeds 2 --hidden-size 8 --seed 3 --out {tmp_path}"
     printed = run("vowels.py", options)
@@ -23,6 +25,7 @@ def test_it_learns_the_speakers_from_more_and_more_frames(tmp_path):
     assert matplotlib.image.imread(tmp_path / "vowels.png").std() > 0.01
 
 
+@pytest.mark.usefixtures("promotion")
 def test_padding_is_no_frame_and_every_utterance_is_answered_as_it_is_alone(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     import jax

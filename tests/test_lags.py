@@ -19,7 +19,7 @@ def squares(ys):
 
 
 @pytest.mark.parametrize(
-    "cell", [CELLS["lstm"], pytest.param(CELLS["stack"], marks=pytest.mark.long)]
+    "cell", [CELLS["lstm"], pytest.param(CELLS["stack"], marks=pytest.mark.slow)]
 )
 def test_a_row_of_the_map_is_the_gradient_of_the_loss_of_one_step(cell):
     params, xs = params_of(cell), inputs_of(cell, (T, B))

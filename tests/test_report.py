@@ -43,7 +43,7 @@ def test_the_rate_of_a_linear_network_is_that_of_its_kernel(scale, verdict):
     assert str(found).splitlines()[-1].split() == line.split()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_clipped_gradient_of_an_exploding_network_is_stable():
     cell = Elman(3, 4, activation="identity")
     params = params_of(cell)
@@ -121,7 +121,7 @@ def test_what_cannot_be_measured_is_refused_by_its_own_name():
         report(cell, params_of(cell), xs, samples=0)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_gates_in_half_precision_are_counted_in_full():
     cell = LSTM(3, 8)
     params, xs = params_of(cell), inputs_of(cell, (300, 2))
@@ -134,7 +134,7 @@ def test_gates_in_half_precision_are_counted_in_full():
         )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_examples_weigh_by_the_lags_that_they_have():
     """An example of two steps says nothing of longer lags."""
     cell = Elman(3, 4)

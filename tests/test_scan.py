@@ -194,7 +194,8 @@ class Counting(Elman):
 
     def step(self, params, carry, drive):
         h, state = carry
-        h = super().step(params, h, drive) * params["gain"] * (1 + state[0])
+        gain = params["gain"] * (1 + state[0]).astype(h.dtype)
+        h = super().step(params, h, drive) * gain
         return h, state @ jnp.eye(3, dtype=int)[jnp.array([1, 2, 0])]
 
     def output(self, params, carry, drive):
@@ -316,7 +317,7 @@ def test_values_and_gradients_are_those_of_plain_autodiff(cell, method):
 @pytest.mark.parametrize("name", ["gru_reset_before", "written"])
 @pytest.mark.parametrize(
     "method",
-    [METHODS["segments"], pytest.param(METHODS["remat"], marks=pytest.mark.long)],
+    [METHODS["segments"], pytest.param(METHODS["remat"], marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("options", list(STREAMS.values())[1:], ids=list(STREAMS)[1:])
 def test_streams_and_directions_are_those_of_plain_autodiff(name, method, options):
@@ -395,7 +396,7 @@ TRANSFORMATIONS = {
             GRU(2, 2, reset_after=False),
             Scan(remat=True),
             id="gru_reset_before",
-            marks=pytest.mark.long,
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -492,7 +493,7 @@ def test_truncation_is_separate_calls_with_the_carry_cut(size, reverse, autodiff
 
 @pytest.mark.parametrize(
     "reverse",
-    [pytest.param(False, id="forwards", marks=pytest.mark.long), True],
+    [pytest.param(False, id="forwards", marks=pytest.mark.slow), True],
     ids=[None, "backwards"],
 )
 def test_truncation_cuts_second_derivatives_too(reverse):

@@ -338,7 +338,7 @@ def mapped(function, **options):
 @pytest.mark.parametrize(
     "with_carry",
     [
-        pytest.param(False, id="no_carry", marks=pytest.mark.long),
+        pytest.param(False, id="no_carry", marks=pytest.mark.slow),
         pytest.param(True, id="carry"),
     ],
 )
@@ -395,7 +395,7 @@ def test_under_shard_map_gradients_of_parameters_are_those_without(varying):
         np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_under_shard_map_half_a_carry_and_a_key_may_vary(key):
     cell = Stack((_Noisy(3), LSTM(3, 5)))
     params, xs, carry = cell.init(key), jnp.ones((6, 2, 3)), jnp.ones((4, 5))

@@ -399,7 +399,7 @@ def test_without_streams_the_loop_selects_nothing():
     assert selects(lengths=jnp.array([6, 3])) == 4  # before the step and after it
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_under_shard_map_lengths_and_resets_are_what_they_are_without():
     cell = Bidirectional(Elman(3, 4), GRU(3, 2))
     params, xs = params_of(cell), inputs_of(cell, (6, 4))

@@ -88,6 +88,7 @@ def test_recurrent(name):
 
 
 @pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.usefixtures("promotion")
 def test_dense(bias):
     """The same names and layout as ours."""
     module = nn.Dense(5, use_bias=bias)

@@ -89,7 +89,7 @@ def test_packed_sequences(name, layers, directions, lengths):
     comparison(name, layers, directions).assert_parity(lengths=np.array(lengths))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_order_of_lengths_with_and_without_ties():
     """Shorter, longer or as long: the 75 ways in which four lengths can be ordered."""
     ranks = itertools.product(range(4), repeat=4)
