@@ -27,7 +27,7 @@ def native(call: str, name: str, tree: Any) -> Any:
 def _native(call: str, name: str, path: Any, leaf: Any) -> Any:
     if isinstance(leaf, jax.Array):
         return leaf
-    if isinstance(leaf, np.ndarray):
+    if isinstance(leaf, np.ndarray) and not isinstance(leaf, np.ma.MaskedArray):
         if leaf.dtype.kind in "biufc" or leaf.dtype == jax.dtypes.float0:
             return (
                 leaf if leaf.dtype.isnative else leaf.astype(leaf.dtype.newbyteorder("="))
@@ -39,10 +39,11 @@ def _native(call: str, name: str, path: Any, leaf: Any) -> Any:
     if isinstance(leaf, PLAIN):
         return leaf
     kind = type(leaf)
+    ways = [way for way in ("numpy()", "to_numpy()") if hasattr(leaf, way[:-2])]
+    remedy = f": {name}.{ways[0]}" if ways else ""
     raise TypeError(
         f"{call}: {name}{jax.tree_util.keystr(path)} is a {kind.__module__}."
-        f"{kind.__qualname__}, expected an array of JAX or NumPy; numpy.asarray makes "
-        "one of most others"
+        f"{kind.__qualname__}, expected an array of JAX or NumPy{remedy}"
     )
 
 

@@ -3,12 +3,14 @@
 Time comes first, in logits, labels and losses.
 """
 
+import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from .checks import is_whole
 from .doors import as_array
 from .dtypes import promoted
 from .streams import check_streams, valid_steps, zeroed
@@ -162,7 +164,7 @@ def ctc_loss(
             f"{name}: labels has shape {labels.shape}, expected (N, *{tuple(batch)}) for "
             f"logits of the shape {logits.shape}, time first"
         )
-    if not 0 <= blank < V:
+    if not is_whole(blank) or not 0 <= blank < V:
         raise ValueError(f"{name}: blank is {blank!r}, expected one in 0..{V - 1}")
     steps = _valid(name, lengths, None, (T, *batch))
     try:
@@ -171,6 +173,15 @@ def ctc_loss(
         raise type(error)(f"{name}: of label_lengths: {error}") from error
     steps = jnp.ones((T, *batch), bool) if steps is None else steps
     there = jnp.ones(labels.shape, bool) if there is None else there
+    _optax(name)
+    return _ctc(logits, labels, steps, there, int(blank))
+
+
+@functools.partial(jax.jit, static_argnames="blank")
+def _ctc(
+    logits: jax.Array, labels: jax.Array, steps: jax.Array, there: jax.Array, blank: int
+) -> jax.Array:
+    T, *batch, V = logits.shape
     known = (labels >= 0) & (labels < V) & (labels != blank)
     twice = there[1:] & (labels[1:] == labels[:-1])
     needed = jnp.sum(there, axis=0) + jnp.sum(twice, axis=0)
@@ -189,7 +200,7 @@ def ctc_loss(
     # No path over finite logits costs more. A barred symbol costs twice that, not all:
     # optax multiplies it by zero.
     most = T * (high - low + math.log(V)) + 1
-    optax = _optax(name)
+    optax = _optax("ctc_loss")
     with jax.numpy_dtype_promotion("standard"):
         losses = optax.ctc_loss(
             rows(jnp.where(barred, low - 2 * most, safe), V),

@@ -21,6 +21,7 @@ def forecast(monkeypatch):
     return importlib.import_module("forecast")
 
 
+@pytest.mark.slow
 def test_it_learns_prints_and_draws(tmp_path):
     tiny = f"--steps 60 --seeds 2 --seed 3 --hidden-size 8 --out {tmp_path}"
     printed = run("forecast.py", tiny)

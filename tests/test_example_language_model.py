@@ -110,6 +110,7 @@ def test_a_text_that_is_too_short_is_refused(tmp_path, monkeypatch, capsys):
     )
 
 
+@pytest.mark.slow
 def test_it_learns_and_stands_beside_what_is_known(tmp_path, text):
     options = f"--text {text} --steps 200 {TINY} --out {tmp_path}"
     printed = run("language_model.py", options)

@@ -38,6 +38,7 @@ def test_letters_become_phonemes(tmp_path):
     assert matplotlib.image.imread(tmp_path / "attention.png").std() > 0.01
 
 
+@pytest.mark.slow
 def test_the_loss_and_the_answers_are_those_of_each_pair_alone(paired_data, monkeypatch):
     """Symbols are read a step late, the end is learned too, and padding is nowhere."""
     import sequence_to_sequence as s2s

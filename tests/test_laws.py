@@ -197,7 +197,7 @@ def test_lengths_are_the_mask_of_the_first_steps(cell):
         close(at(expected[0], 1), at(carry, 1))
 
 
-@few_cells
+@over({"zoneout"})
 def test_jit_equals_eager(cell):
     params, xs, carry = example(cell, steps=4)
     mask, resets, key = VALID[2:6], RESETS[2:6], noise_key(cell)

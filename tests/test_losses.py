@@ -153,6 +153,7 @@ def test_the_loss_of_a_barred_label_is_infinite_and_its_gradient_finite():
     )
 
 
+@pytest.mark.slow
 def test_any_batch_axes():
     np.testing.assert_allclose(
         ctc_loss(LOGITS.reshape(T, 2, 2, V), jnp.ones((1, 2, 2), int)),

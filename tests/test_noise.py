@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import by_default
 from zoo import ZOO, carry_of, inputs_of, noise_key, params_of
 
 from jaxrnn import (
@@ -300,8 +301,9 @@ class _Coins(Cell):
 # All of it.
 
 
-@every_noisy_cell
-def test_noise_is_of_the_key_alone_whatever_the_method(cell, key):
+@pytest.mark.parametrize("name", by_default(NOISY, *list(NOISY)[-2:]))
+def test_noise_is_of_the_key_alone_whatever_the_method(name, key):
+    cell = NOISY[name]
     params, xs = params_of(cell), inputs_of(cell, (5, 2))
     ys = np.asarray(unroll(cell, params, xs, key=key)[1])
     for options in ({}, {"method": Scan(unroll=3)}):

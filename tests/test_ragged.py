@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import by_default
 from zoo import inputs_of, params_of
 
 from jaxrnn import (
@@ -25,7 +26,7 @@ def documents(lengths, features=3, seed=0):
     return [rng.normal(size=(steps, features)) for steps in lengths]
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("reverse", by_default([False, True], True))
 @pytest.mark.parametrize(
     "cell",
     [Stack((LSTM(3, 4), GRU(4, 5))), Bidirectional(GRU(3, 4), LSTM(3, 2))],
