@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.scipy.special import digamma
+from marks import by_default
 from zoo import Turning, inputs_of, params_of
 
 import jaxrnn
@@ -76,7 +77,7 @@ def test_of_random_matrices_they_are_newmans():
     np.testing.assert_allclose(actual.trace[-1], actual.exponents, rtol=1e-10)
 
 
-@pytest.mark.parametrize("every", [2, 5])
+@pytest.mark.parametrize("every", by_default([2, 5], 2))
 def test_the_interval_between_decompositions_changes_nothing(every):
     xs = jax.random.normal(jax.random.key(0), (300, 5, 5))
     once = lyapunov_spectrum(Products(5), (), xs, warmup=0)
@@ -98,10 +99,7 @@ def mean_field(gain):
     return 0.5 * np.log(gain**2 * weights @ np.cosh(np.sqrt(q) * z) ** -4.0)
 
 
-SLOW = [pytest.param(gain, marks=pytest.mark.slow) for gain in (1.5, 3.0)]
-
-
-@pytest.mark.parametrize("gain", [0.9, 2.0, *SLOW])
+@pytest.mark.parametrize("gain", by_default([0.9, 1.5, 2.0, 3.0], 0.9))
 def test_of_random_networks_the_largest_is_that_of_mean_field_theory(gain):
     N = 500
     cell = Elman(1, N)
@@ -142,7 +140,7 @@ def test_a_direction_that_is_lost_has_minus_infinity_and_nothing_is_nan():
         assert not jnp.any(jnp.isnan(leaf))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", by_default(["float32", "float64"], "float32"))
 def test_directions_lost_along_no_axis_have_minus_infinity(dtype):
     """A dense kernel of rank 2: QR leaves rounding where there is nothing."""
     cell = Elman(3, 6, activation="identity")

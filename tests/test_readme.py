@@ -38,6 +38,7 @@ def check_blocks():
     assert len(skipped) <= 2
 
 
+@pytest.mark.slow
 def test_every_block_runs_and_prints_what_the_readme_says():
     check_blocks()
 
