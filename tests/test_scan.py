@@ -27,6 +27,7 @@ from jaxrnn import (
     unroll,
 )
 from jaxrnn.methods.segments import near, within
+from jaxrnn.methods.store import store
 
 T, B = 7, 2
 PLAIN = Scan(autodiff=True)
@@ -638,6 +639,20 @@ def test_products_of_a_precision_are_made_once_too_and_keep_it(precision):
         program = jax.jit(jax.grad(total, (0, 1))).lower(params, xs).as_text()
     of_that = program.count(f"precision = [{precision.upper()}, {precision.upper()}]")
     assert of_that == 8
+
+
+def test_what_is_written_into_a_buffer_has_its_derivatives_both_ways():
+    """And what it overwrites has none; under `vmap` over each as well."""
+    rng = np.random.default_rng(0)
+    buffer, rows = (jnp.asarray(rng.normal(size=(n, 2))) for n in (5, 2))
+    write = lambda a, b: store(a, b, jnp.uint32(1))  # noqa: E731
+    jacobians = jax.jit(jax.jacrev(write, (0, 1)))(buffer, rows)
+    forward = jax.jacfwd(write, (0, 1))(buffer, rows)
+    kept = np.array([1.0, 0, 0, 1, 1])
+    of_buffer = np.einsum("tu,ij->tiuj", np.diag(kept), np.eye(2))
+    of_rows = np.einsum("tu,ij->tiuj", np.eye(5)[:, 1:3], np.eye(2))
+    for found in (jacobians, forward):
+        assert_close(found, (of_buffer, of_rows))
 
 
 LEAKS = """
