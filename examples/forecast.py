@@ -94,11 +94,16 @@ def draw(windows, forecasts, errors) -> Figure:
         panel.set(ylim=(-2, 5.5), title=f"{percent}th percentile of the GRU's error")
         panel.legend(loc="upper left", ncols=3)
     for name, runs in errors.items():
-        mean, spread = runs.mean(axis=0), runs.std(axis=0, ddof=len(runs) > 1)
-        axes.plot(ahead, mean, label=name)
-        axes.fill_between(ahead, mean - spread, mean + spread, alpha=0.3)
+        mean = runs.mean(axis=0)
+        (line,) = axes.plot(ahead, mean, label=name)
+        if len(runs) > 1:
+            spread = runs.std(axis=0, ddof=1)
+            band = ahead, mean - spread, mean + spread
+            axes.fill_between(*band, alpha=0.3, color=line.get_color())
     axes.set(xlabel="horizon (steps)", ylabel="NRMSE", ylim=(0, 2.6), title="All windows")
-    axes.legend(loc="upper left", ncols=2, title="bands: deviation of the runs")
+    several = any(len(runs) > 1 for runs in errors.values())
+    title = "bands: deviation of the runs" if several else None
+    axes.legend(loc="upper left", ncols=2, title=title)
     return figure
 
 

@@ -82,16 +82,17 @@ def figures(args: Any) -> dict[str, Any]:
 
     # One sentence, its characters beside the picture.
     start = 400
-    some = jnp.asarray(test[start : start + 50])
+    some = jnp.asarray(test[start : start + 37])
     reach = jaxrnn.gradient_map(partial(nats, labels=some[1:]), lstms, deep[1], some[:-1])
     ax = plotting.gradient_map(
         reach[1].c, title="Which characters' states a loss learns from: layer 1, c"
     )
-    ax.figure.set_size_inches(7.5, 6.4)
+    ax.figure.set_size_inches(8.5, 7.2)
     letters = [alphabet[i] for i in some]
     letters = [a if a in string.printable[:94] else "\N{MIDDLE DOT}" for a in letters]
-    ax.set_xticks(range(49), letters[:-1], fontsize=6, family="monospace")
-    ax.set_yticks(range(49), letters[1:], fontsize=6, family="monospace")
+    look = {"fontsize": 11, "family": "monospace"}
+    ax.set_xticks(range(len(reach[1].c)), letters[:-1], **look)
+    ax.set_yticks(range(len(reach[1].c)), letters[1:], **look)
     ax.set_xlabel("state after reading ...")
     ax.set_ylabel("loss of predicting ...")
     drawn["gradient_map"] = ax

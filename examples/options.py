@@ -100,6 +100,6 @@ def _plain(value: Any) -> Any:
 
 def mean_and_spread(values: Iterable[float], digits: int = 3) -> str:
     """Over runs: the mean, and the standard deviation of a run if there are several."""
-    runs = np.asarray(list(values))
+    runs = np.asarray(list(values), float)
     mean = f"{runs.mean():.{digits}f}"
     return f"{mean} ± {runs.std(ddof=1):.{digits}f}" if runs.size > 1 else mean

@@ -136,8 +136,10 @@ def main() -> None:
     points = [[gain[tag] for gain in gains] for tag in order]
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    axes.barh(order, np.mean(points, axis=1), color="#56b4e9", label="mean of the runs")
-    axes.plot(points, order, "k.", label=["each run"] + [""] * (args.seeds - 1))
+    bars = "mean of the runs" if args.seeds > 1 else "one run"
+    axes.barh(order, np.mean(points, axis=1), color="#56b4e9", label=bars)
+    if args.seeds > 1:
+        axes.plot(points, order, "k.", label=["each run"] + [""] * (args.seeds - 1))
     axes.set(xlabel="gain in accuracy (percentage points)", ylabel="tag (test words)")
     axes.set_title("What a tagger gains by reading both ways")
     axes.legend()

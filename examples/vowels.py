@@ -98,9 +98,11 @@ def fit(cell: Any, optimizer: Any, train: tuple, seed: int, steps: int, bar: Any
 def draw(path: Any, curves: np.ndarray) -> None:
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     heard = np.arange(1, FRAMES + 1)
-    labels = ["each run"] + [""] * (len(curves) - 1)
-    axes.plot(heard, curves.T, "tab:blue", alpha=0.3, lw=1, label=labels)
-    axes.plot(heard, curves.mean(axis=0), "tab:blue", lw=2, label="mean of all runs")
+    if several := len(curves) > 1:
+        labels = ["each run"] + [""] * (len(curves) - 1)
+        axes.plot(heard, curves.T, "tab:blue", alpha=0.3, lw=1, label=labels)
+    shown = "mean of all runs" if several else "one run"
+    axes.plot(heard, curves.mean(axis=0), "tab:blue", lw=2, label=shown)
     axes.axhline(max(PUBLISHED.values()), c="g", ls="--", label="eleven LSTMs")
     axes.set(xlabel="frames heard (an utterance has 7 to 29)", ylabel="accuracy")
     axes.set_title("How much of a test utterance must be heard?")

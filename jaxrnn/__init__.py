@@ -1,5 +1,6 @@
 """Recurrent networks in JAX: a cell is a value, `unroll` lifts it over a sequence."""
 
+from . import serialization as serialization  # registers what functions return
 from . import initializers as initializers
 from . import plotting as plotting
 from .attention import Additive as Additive
@@ -76,5 +77,4 @@ from .sequence import trajectory as trajectory
 from .sequence import unroll as unroll
 from .zoneout import Zoneout as Zoneout
 
-__version__ = "0.5.0"
-from . import serialization as _serialization  # noqa: F401
+__version__ = "0.6.0"

@@ -97,3 +97,18 @@ def test_forecasts_are_fed_back_one_by_one(forecast):
             x = past[t, b : b + 1] if t < 50 else y
             carry, y = step(params, carry, x)
             np.testing.assert_allclose(outputs[t, b], y[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_the_legend_names_bands_where_there_are_some(monkeypatch, runs):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import forecast
+
+    rng = np.random.default_rng(0)
+    windows = rng.normal(size=(forecast.PAST + forecast.HORIZON, 4))
+    guesses = dict.fromkeys(("seasonal naive", "GRU"), windows[forecast.PAST :])
+    errors = {"GRU": rng.random((runs, forecast.HORIZON)), "naive": np.ones((1, 50))}
+    axes = forecast.draw(windows, guesses, errors).axes[-1]
+    assert len(axes.collections) == (runs > 1)
+    title = axes.get_legend().get_title().get_text()
+    assert title == ("bands: deviation of the runs" if runs > 1 else "")
