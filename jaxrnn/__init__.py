@@ -1,8 +1,8 @@
 """Recurrent networks in JAX: a cell is a value, `unroll` lifts it over a sequence."""
 
-from . import serialization as serialization  # registers what functions return
 from . import initializers as initializers
 from . import plotting as plotting
+from . import serialization as serialization  # registers what functions return
 from .attention import Additive as Additive
 from .attention import BahdanauAttention as BahdanauAttention
 from .attention import Dot as Dot

@@ -12,17 +12,16 @@ import jax
 import jaxlib.version
 import pytest
 
-# What is set outside is left alone: `.ci/run` has programs compiled as users have them.
-if "XLA_FLAGS" not in os.environ and jaxlib.version.__version_info__ < (0, 11):
-    os.environ["XLA_FLAGS"] = (  # six times as fast; later releases do not know the first
-        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-    )
+if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:  # set, it is left alone
+    jax.config.update("jax_disable_most_optimizations", True)
+    if jaxlib.version.__version_info__ < (0, 11):  # later ones do not know the first flag
+        quick = "--xla_cpu_use_fusion_emitters=false"  # six times as quick
+        quick += " --xla_cpu_parallel_codegen_split_count=1"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}"
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 2)  # for shard_map
-if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:
-    jax.config.update("jax_disable_most_optimizations", True)
 gc.set_threshold(100_000)  # traces make many objects, of which few are garbage
 
 
