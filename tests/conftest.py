@@ -17,7 +17,8 @@ if "JAX_DISABLE_MOST_OPTIMIZATIONS" not in os.environ:  # set, it is left alone
     if jaxlib.version.__version_info__ < (0, 11):  # later ones do not know the first flag
         quick = "--xla_cpu_use_fusion_emitters=false"  # six times as quick
         quick += " --xla_cpu_parallel_codegen_split_count=1"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}"
+        if quick not in (flags := os.environ.get("XLA_FLAGS", "")):
+            os.environ["XLA_FLAGS"] = f"{flags} {quick}"
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

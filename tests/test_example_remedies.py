@@ -9,6 +9,7 @@ from program import interrupted, refused, run
 TINY = "--hidden-size 4 --adding-length 6 --copy-length 2 --batch-size 4"
 
 
+@pytest.mark.slow
 def test_every_row_has_its_numbers_and_the_guess_beside_them(tmp_path):
     options = f"--remedies lstm-truncated-20 --tasks copy --steps 3 --every 2 {TINY}"
     printed = run("remedies.py", f"{options} --out {tmp_path}")

@@ -48,10 +48,16 @@ def over(names):
 CELLS = {name for name, cell in ZOO.items() if "jaxrnn.cells" in type(cell).__module__}
 VARIANTS = {"wrapper", "residual", "bidirectional", "clip"}  # inside others too
 CORE = {"lstm", "gru_reset_before", "zoneout", "dense_skip", "residual_bidirectional"}
-FEW = ["lstm", "zoneout", "residual_bidirectional"]  # where test_scan.py has the others
+FEW = {"lstm", "zoneout"}  # where test_scan.py has the others
 every_cell, core_gradients = over(ZOO.keys() - VARIANTS), over(CORE | CELLS)
 core_cells = over(CORE)
-few_cells = pytest.mark.parametrize("cell", [ZOO[name] for name in FEW], ids=FEW)
+few_cells = pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(ZOO[name], id=name, marks=() if name in FEW else pytest.mark.slow)
+        for name in (*sorted(FEW), "residual_bidirectional")
+    ],
+)
 # A mask with holes, at both ends too, and resets at valid and at masked steps: in both
 # directions some steps that follow each other are apart, and some are not.
 VALID = np.array([False, True, True, False, True, True, False, True, False])

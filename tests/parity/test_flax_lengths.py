@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from compare_streams import BATCH, LENGTHS, STEPS, Comparison, map_lstm_states
+from marks import by_default
 from test_flax_linen import gru_params, lstm_params, nn, random_weights
 from test_flax_nnx import fused_params, nnx, split
 from test_flax_nnx import gru_params as nnx_gru_params
@@ -31,7 +32,7 @@ NNX = {
     "gru": (nnx.GRUCell, GRU(3, 5), nnx_gru_params),
 }
 EVERY_LENGTHS = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-EVERY_CELL = pytest.mark.parametrize("name", ["lstm", "gru"])
+EVERY_CELL = pytest.mark.parametrize("name", by_default(["lstm", "gru"], "lstm"))
 EVERY_DIRECTION = pytest.mark.parametrize("reverse", [False, True], ids=["forth", "back"])
 
 

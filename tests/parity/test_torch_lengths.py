@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 from compare_streams import LENGTHS, STEPS, Comparison, is_lstm_state
+from marks import by_default
 from test_torch import RECURRENT, layer_params, random_weights, torch
 
 from jaxrnn import Bidirectional, LSTMCarry, Stack
@@ -83,7 +84,7 @@ def comparison(name, layers, directions):
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("directions", [ONE_WAY, BOTH_WAYS], ids=["one", "both"])
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", by_default([1, 2], 2))
 @pytest.mark.parametrize("name", ["rnn_tanh", "lstm", "gru"])
 def test_packed_sequences(name, layers, directions, lengths):
     comparison(name, layers, directions).assert_parity(lengths=np.array(lengths))
@@ -101,7 +102,7 @@ def test_every_order_of_lengths_with_and_without_ties():
 
 
 @pytest.mark.parametrize("directions", [ONE_WAY, BOTH_WAYS], ids=["one", "both"])
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", by_default([1, 2], 2))
 @pytest.mark.parametrize("name", ["rnn_tanh", "lstm", "gru"])
 def test_padding_reaches_nothing(name, layers, directions):
     """With NaN for padding: torch never reads it, and no gradient of ours knows it."""
