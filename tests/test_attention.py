@@ -221,6 +221,7 @@ def speaker():
     return cell, params, carry
 
 
+@pytest.mark.slow
 def test_a_decoder_with_attention_speaks_and_is_searched_like_any_other():
     cell, params, carry = speaker()
     first = jnp.array([1, 2, 3])

@@ -24,6 +24,7 @@ def failures(name):
 
 
 @pytest.mark.parametrize("name", MODULES)
+@pytest.mark.slow
 def test_docstring_examples(name):
     assert failures(name) == 0
 

@@ -35,6 +35,7 @@ def numbers(folder):
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_it_trains_measures_and_draws(finished):
     folder, process = finished
     assert process.returncode == 0, process.stderr
@@ -54,6 +55,7 @@ def test_it_trains_measures_and_draws(finished):
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+@pytest.mark.slow
 def test_the_printed_tables_are_the_means_of_the_numbers(finished):
     folder, process = finished
     cells = numbers(folder)["cells"]
@@ -76,6 +78,7 @@ def test_the_printed_tables_are_the_means_of_the_numbers(finished):
         assert re.search(pattern, printed), (pattern, printed)
 
 
+@pytest.mark.slow
 def test_the_references_are_the_entropies_of_the_counts(finished):
     """31 symbols in a fixed order, each seen n = 54 times in the training part."""
     folder, process = finished

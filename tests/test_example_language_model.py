@@ -65,6 +65,7 @@ language_model.main()
     assert said[0] == said[1]
 
 
+@pytest.mark.slow
 def test_a_step_starts_from_all_that_a_checkpoint_has(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     import language_model as lm

@@ -74,6 +74,7 @@ def test_the_loss_and_the_answers_are_those_of_each_pair_alone(paired_data, monk
     assert len({tuple(row.tolist()) for row in best}) == 3
 
 
+@pytest.mark.slow
 def test_words_and_their_pronunciations_are_kept_together(paired_data):
     data = paired_data.split(paired_data.pronunciations(), 10**6, least=1)
     known = {"".join(pair.source): pair.targets for pair in data.train + data.test}

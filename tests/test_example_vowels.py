@@ -26,6 +26,7 @@ def test_it_learns_the_speakers_from_more_and_more_frames(tmp_path):
 
 
 @pytest.mark.usefixtures("promotion")
+@pytest.mark.slow
 def test_padding_is_no_frame_and_every_utterance_is_answered_as_it_is_alone(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     import jax

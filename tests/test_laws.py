@@ -128,7 +128,7 @@ def test_unroll_and_trajectory_equal_a_loop_of_single_steps(cell):
     close(trajectory(cell, params, xs, carry, key=key), carries)
 
 
-@core_cells
+@over({"lstm", "dense_skip"})
 def test_reverse_equals_the_loop_run_backwards(cell):
     params, xs, carry = example(cell)
     key = noise_key(cell)

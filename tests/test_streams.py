@@ -221,6 +221,7 @@ class _Normed(Combinator):
         return (first, second), ys
 
 
+@pytest.mark.slow
 def test_lengths_of_no_batch_of_two_axes_and_under_vmap():
     cell = Bidirectional(LSTM(3, 4), GRU(3, 2))
     params, xs = params_of(cell), inputs_of(cell, (5, 2, 3))

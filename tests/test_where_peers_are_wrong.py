@@ -183,6 +183,7 @@ def test_jacobians_are_multiplied_in_backward_order():
     assert np.abs(gradients[0] - forward).max() > 0.01
 
 
+@pytest.mark.slow
 def test_examples_may_be_mapped_and_differentiated_twice():
     """torch does neither where cuDNN computes."""
     cell = GRU(3, 4)
