@@ -194,6 +194,7 @@ def test_what_padding_of_the_source_holds_reaches_nothing():
     np.testing.assert_allclose(value, total(MEMORY), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_gradients_through_time_and_trajectories_are_of_the_state_alone():
     decoder = DECODERS["bahdanau"]
     params, xs, inner = example(decoder)

@@ -168,6 +168,7 @@ def test_a_learned_carry_has_the_gradient_of_the_start_and_of_every_reset():
     assert jax.grad(ours)(params, given)["carry"].any()
 
 
+@pytest.mark.slow
 def test_a_learned_carry_starts_as_the_cells_own_and_composes():
     cell = Stack(
         (LearnedCarry(LSTM(3, 4)), Bidirectional(GRU(4, 2), LearnedCarry(GRU(4, 2))))
@@ -198,6 +199,7 @@ class Both(Combinator):
         return (first, second), run.map(lambda y, z: 1 + y * z, ys, zs)
 
 
+@pytest.mark.slow
 def test_a_combinator_of_a_user_has_masks_resets_noise_and_gradients(key):
     cells = (GRU(3, 4), Zoneout(GRU(3, 4), 0.5))
     cell = Both(cells)
@@ -292,6 +294,7 @@ def test_every_buffer_of_fresh_params_and_carries_may_be_donated():
         assert len(set(pointers)) == len(pointers)
 
 
+@pytest.mark.slow
 def test_wrappers_and_noise_nest_in_any_order(key):
     inner = LearnedCarry(WeightDrop(Zoneout(Residual(LSTM(3, 3)), 0.2), 0.1))
     outer = WeightDrop(Residual(Zoneout(LearnedCarry(LSTM(3, 3)), 0.2)), 0.1)

@@ -40,6 +40,7 @@ def test_it_learns_to_spell_and_counts_what_is_right(tmp_path):
     assert matplotlib.image.imread(tmp_path / "captions.png").std() > 0.01
 
 
+@pytest.mark.slow
 def test_the_loss_and_the_captions_are_those_of_a_loop(monkeypatch):
     """The network is told the letters one step late, and then tells them to itself."""
     monkeypatch.syspath_prepend(EXAMPLES)

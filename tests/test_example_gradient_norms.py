@@ -118,6 +118,7 @@ def test_ctrl_c_between_two_cells_keeps_the_first(tmp_path, text):
     assert set(numbers(tmp_path)["cells"]) == {"gru"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_anything_is_measured_is_one_line(tmp_path, text):
     options = f"--text {text} --steps 3 --cells gru {TINY}"
     ended = interrupted("gradient_norms", options, "norms_by_lag", 1, folder=tmp_path)

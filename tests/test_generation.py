@@ -161,6 +161,7 @@ def test_an_example_draws_what_it_would_alone():
     assert len(np.unique(said.symbols)) > 2
 
 
+@pytest.mark.slow
 def test_a_stop_symbol_ends_each_example_by_itself():
     free = generate(CELL, PARAMS, None, FIRST, Temperature(1.5), 12, KEY)
     stop = int(free.symbols[2, 0])
@@ -395,6 +396,7 @@ def test_a_tiny_temperature_is_greedy_in_every_precision():
     )
 
 
+@pytest.mark.slow
 def test_samplers_with_traced_numbers_draw_as_those_with_numbers():
     """One program for a whole schedule, in `generate` and in `decode`."""
 
@@ -427,6 +429,7 @@ def test_samplers_with_traced_numbers_draw_as_those_with_numbers():
         Nucleus(jnp.array([0.5]))
 
 
+@pytest.mark.slow
 def test_logits_of_nan_say_no_symbol():
     """In example 1, which reads the symbol 4, from its second step on."""
     embedding = PARAMS[0]["embedding"].at[2].set(jnp.nan)

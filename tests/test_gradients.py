@@ -183,6 +183,7 @@ def last_output_of_all(ys):
     return jnp.sum(ys[-1] ** 2)
 
 
+@pytest.mark.slow
 def test_hessian_of_a_small_lstm_is_symmetric_and_equals_differences():
     cell = LSTM(2, 2)
     params, xs = params_of(cell), inputs_of(cell, (4,))

@@ -24,6 +24,7 @@ def test_recurrent_kernels_are_orthogonal_gate_by_gate(cell, count, key):
     assert not np.allclose(blocks[0], blocks[1])
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_drawn_key_by_key_and_decomposed_one_after_the_other(key):
     """Side by side, batched decompositions wait for XLA's threads for ever on CPU."""
     cell = Bidirectional(GRU(2, 3), LSTM(2, 3))

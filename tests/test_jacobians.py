@@ -190,6 +190,7 @@ def test_some_lags_and_some_starts_are_those_of_explicit_products():
     np.testing.assert_allclose(some, every[np.array([6, 3])], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_complex_carry_has_real_coordinates():
     """Real parts, then imaginary ones: by central differences, and in a product."""
     cell = Turning()

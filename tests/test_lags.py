@@ -79,6 +79,7 @@ def test_a_profile_is_the_mean_over_the_steps_drawn():
             np.testing.assert_allclose(actual.norms[lag, b], mean, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_short_example_counts_the_lags_that_it_has():
     cell = GRU(3, 4)
     params, xs = params_of(cell), inputs_of(cell, (T, 3))
@@ -123,6 +124,7 @@ def test_an_lstm_with_f_1_and_i_0_keeps_its_gradient_exactly():
     assert jnp.all(gradients.c[:-1] != 0)
 
 
+@pytest.mark.slow
 def test_chrono_initialisation_holds_the_gradient_over_its_t_max():
     horizons = {}
     for name, init in (("chrono", Chrono(200)), ("default", None)):
@@ -143,6 +145,7 @@ def test_chrono_initialisation_holds_the_gradient_over_its_t_max():
     assert horizons["default"] < 20
 
 
+@pytest.mark.slow
 def test_a_horizon_is_interpolated_in_the_logarithm():
     norms = jnp.exp(-jnp.arange(60.0) / 7)
     np.testing.assert_allclose(memory_horizon(norms), 7, rtol=1e-12)
@@ -212,6 +215,7 @@ def test_a_level_outside_of_0_to_1_is_refused():
         memory_horizon(jnp.ones(3), 1)
 
 
+@pytest.mark.slow
 def test_a_horizon_leaves_out_the_lags_that_an_example_does_not_have():
     cell = Elman(3, 4, activation="identity")
     params = params_of(cell) | {"recurrent_kernel": 0.8 * jnp.eye(4)}

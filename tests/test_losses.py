@@ -19,6 +19,7 @@ LENGTHS = jnp.array([5, 3, 1, 0])
 P = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_cross_entropy_counts_the_valid_steps_alone():
     labels = LABELS.at[4, 1].set(-1)  # padding
     logits = LOGITS.at[3, 1].set(jnp.nan)

@@ -117,6 +117,7 @@ def test_of_random_networks_the_largest_is_that_of_mean_field_theory(gain):
     assert abs(float(actual.exponents[0]) - expected) < tolerance
 
 
+@pytest.mark.slow
 def test_the_gradient_grows_at_the_rate_of_the_largest():
     N, T = 100, 1200
     cell = Elman(1, N)
@@ -187,6 +188,7 @@ def test_a_dead_cell_has_minus_infinity_throughout():
     assert float(actual.entropy_rate) == 0
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_examples_and_lengths_end_them():
     cell = Stack((GRU(3, 3), Elman(3, 2)))
     params, xs = params_of(cell), inputs_of(cell, (40, 2))
@@ -200,6 +202,7 @@ def test_a_batch_is_its_examples_and_lengths_end_them():
         )
 
 
+@pytest.mark.slow
 def test_the_first_exponents_do_not_depend_on_how_many_there_are():
     """At T = 100 they are far from settled: whatever they are, they are the same."""
     cell = LSTM(3, 4)

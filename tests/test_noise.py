@@ -216,6 +216,7 @@ def test_no_key_is_given_twice(key):
 # Zoneout.
 
 
+@pytest.mark.slow
 def test_zoneout_keeps_units_at_the_rate_of_their_leaf(key):
     rates = LSTMCarry(h=0.1, c=0.6)
     cell = Zoneout(LSTM(3, 50), rates)

@@ -144,6 +144,7 @@ def test_a_profile_weighs_examples_by_their_counts():
     np.testing.assert_allclose(drawn["c"], [[0, 1], [1, 0.1]])
 
 
+@pytest.mark.slow
 def test_what_a_function_returns_is_drawn_leaf_by_leaf():
     """Of an LSTM h and c, which are no two steps; of a stack every layer's."""
     cell = jaxrnn.Stack((jaxrnn.GRU(2, 3), jaxrnn.LSTM(3, 4)))

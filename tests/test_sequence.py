@@ -517,6 +517,7 @@ class _Beside(Combinator):
         return tuple(carry for carry, _ in out), jnp.concatenate([y for _, y in out], -1)
 
 
+@pytest.mark.slow
 def test_no_two_draws_meet_whatever_a_cell_splits_and_however_deep(key):
     cell = _Beside((_Splits(), _Beside((_Splits(), _Splits()))))
     xs = jnp.zeros((5, 2, 3))
