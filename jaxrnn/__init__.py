@@ -1,80 +1,125 @@
-"""Recurrent networks in JAX: a cell is a value, `unroll` lifts it over a sequence."""
+"""Recurrent networks in JAX: a cell is a value, `unroll` lifts it over a sequence.
 
-from . import initializers as initializers
-from . import plotting as plotting
-from . import serialization as serialization  # registers what functions return
-from .attention import Additive as Additive
-from .attention import BahdanauAttention as BahdanauAttention
-from .attention import Dot as Dot
-from .attention import General as General
-from .attention import LuongAttention as LuongAttention
+The rooms of the library, from the ground up. Each uses those above it in this list and
+none below it; a test holds that.
+
+    value, context     frozen values; a part of a carry that no step changes
+    arguments/         what comes in at a public function: arrays, numbers, keys
+    cell               the contract
+    initializers       fresh parameters, gate by gate
+    cells/             the cells, one family a file
+    wrappers/          one cell around another, and noise
+    combinators/       cells made of several
+    methods/           how a recurrence is evaluated and differentiated
+    unrolling/         what lies below unroll: streams, probes, the run, the call
+    sequence           the verb: unroll, trajectory; carries of a batch
+    ragged, losses     sequences of different lengths; what training makes small
+    plotting/          figures, of arrays
+    gradients/         what is measured: gradients through time, Jacobians, exponents
+    attention/         decoders that look at a source
+    decoding/          decoders that read what they say
+    serialization      what functions return, in files of `jax.export`
+"""
+
+# ruff: noqa: I001 (in reading order)
+
+# The contract, and the verb.
 from .cell import Cell as Cell
-from .cells import GRU as GRU
-from .cells import LSTM as LSTM
-from .cells import Dense as Dense
-from .cells import Elman as Elman
-from .cells import Embedding as Embedding
-from .cells import LSTMCarry as LSTMCarry
-from .clipping import ClipCarryGradient as ClipCarryGradient
-from .combinators import Bidirectional as Bidirectional
-from .combinators import Combinator as Combinator
-from .combinators import DenseSkip as DenseSkip
-from .combinators import LearnedCarry as LearnedCarry
-from .combinators import Residual as Residual
-from .combinators import Stack as Stack
-from .combinators import Wrapper as Wrapper
-from .combinators import concatenate as concatenate
+from .arguments.keys import Keys as Keys
 from .context import Context as Context
-from .decoding import Beams as Beams
-from .decoding import FreeRunning as FreeRunning
-from .decoding import Generated as Generated
-from .decoding import Greedy as Greedy
-from .decoding import Nucleus as Nucleus
-from .decoding import ScheduledSampling as ScheduledSampling
-from .decoding import TeacherForcing as TeacherForcing
-from .decoding import Temperature as Temperature
-from .decoding import TopK as TopK
-from .decoding import beam_search as beam_search
-from .decoding import decode as decode
-from .decoding import generate as generate
-from .gates import Saturation as Saturation
-from .gates import gate_activations as gate_activations
-from .gates import saturation as saturation
-from .gates import time_constants as time_constants
+from .sequence import unroll as unroll
+from .sequence import trajectory as trajectory
+from .sequence import batched_carry as batched_carry
+from .sequence import reset_carry as reset_carry
+
+# Methods: how a recurrence is evaluated and differentiated.
+from .methods import Scan as Scan
+
+# Cells.
+from .cells import Elman as Elman
+from .cells import LSTM as LSTM
+from .cells import LSTMCarry as LSTMCarry
+from .cells import GRU as GRU
+from .cells import Dense as Dense
+from .cells import Embedding as Embedding
+from . import initializers as initializers
+
+# Cells made of several.
+from .combinators import Combinator as Combinator
+from .combinators import Stack as Stack
+from .combinators import DenseSkip as DenseSkip
+from .combinators import Bidirectional as Bidirectional
+from .combinators import concatenate as concatenate
+
+# One cell around another, and noise.
+from .wrappers import Wrapper as Wrapper
+from .wrappers import Residual as Residual
+from .wrappers import LearnedCarry as LearnedCarry
+from .wrappers import ClipCarryGradient as ClipCarryGradient
+from .wrappers import Dropout as Dropout
+from .wrappers import VariationalDropout as VariationalDropout
+from .wrappers import WeightDrop as WeightDrop
+from .wrappers import Zoneout as Zoneout
+
+# Sequences of different lengths, and episodes.
+from .ragged import pack as pack
+from .ragged import Packed as Packed
+from .ragged import last as last
+from .ragged import resets_from_done as resets_from_done
+from .ragged import resets_from_segments as resets_from_segments
+
+# Losses.
+from .losses import cross_entropy as cross_entropy
+from .losses import mean_loss as mean_loss
+from .losses import ctc_loss as ctc_loss
+from .losses import bits_per_symbol as bits_per_symbol
+from .losses import perplexity as perplexity
+
+# Gradients through time.
 from .gradients import carry_gradients as carry_gradients
 from .gradients import gradient_norms as gradient_norms
 from .gradients import input_gradients as input_gradients
-from .horizon import memory_horizon as memory_horizon
-from .jacobians import carry_tangents as carry_tangents
-from .jacobians import product_singular_values as product_singular_values
-from .jacobians import spectral_radius as spectral_radius
-from .jacobians import step_jacobians as step_jacobians
-from .keys import Keys as Keys
-from .lags import LagProfile as LagProfile
-from .lags import gradient_map as gradient_map
-from .lags import lag_profile as lag_profile
-from .losses import bits_per_symbol as bits_per_symbol
-from .losses import cross_entropy as cross_entropy
-from .losses import ctc_loss as ctc_loss
-from .losses import mean_loss as mean_loss
-from .losses import perplexity as perplexity
-from .lyapunov import LyapunovSpectrum as LyapunovSpectrum
-from .lyapunov import lyapunov_spectrum as lyapunov_spectrum
-from .methods import Scan as Scan
-from .noise import Dropout as Dropout
-from .noise import VariationalDropout as VariationalDropout
-from .noise import WeightDrop as WeightDrop
-from .ragged import Packed as Packed
-from .ragged import last as last
-from .ragged import pack as pack
-from .ragged import resets_from_done as resets_from_done
-from .ragged import resets_from_segments as resets_from_segments
-from .report import GradientReport as GradientReport
-from .report import gradient_report as gradient_report
-from .sequence import batched_carry as batched_carry
-from .sequence import reset_carry as reset_carry
-from .sequence import trajectory as trajectory
-from .sequence import unroll as unroll
-from .zoneout import Zoneout as Zoneout
+from .gradients import lag_profile as lag_profile
+from .gradients import LagProfile as LagProfile
+from .gradients import memory_horizon as memory_horizon
+from .gradients import gradient_map as gradient_map
+from .gradients import gradient_report as gradient_report
+from .gradients import GradientReport as GradientReport
 
-__version__ = "0.6.0"
+# How the state moves: Jacobians, exponents, gates.
+from .gradients import step_jacobians as step_jacobians
+from .gradients import carry_tangents as carry_tangents
+from .gradients import spectral_radius as spectral_radius
+from .gradients import product_singular_values as product_singular_values
+from .gradients import lyapunov_spectrum as lyapunov_spectrum
+from .gradients import LyapunovSpectrum as LyapunovSpectrum
+from .gradients import gate_activations as gate_activations
+from .gradients import time_constants as time_constants
+from .gradients import saturation as saturation
+from .gradients import Saturation as Saturation
+from . import plotting as plotting
+
+# Decoders: what they look at.
+from .attention import BahdanauAttention as BahdanauAttention
+from .attention import LuongAttention as LuongAttention
+from .attention import Additive as Additive
+from .attention import Dot as Dot
+from .attention import General as General
+
+# Decoders: what they say, and how they are trained.
+from .decoding import generate as generate
+from .decoding import Generated as Generated
+from .decoding import beam_search as beam_search
+from .decoding import Beams as Beams
+from .decoding import Greedy as Greedy
+from .decoding import Temperature as Temperature
+from .decoding import TopK as TopK
+from .decoding import Nucleus as Nucleus
+from .decoding import decode as decode
+from .decoding import TeacherForcing as TeacherForcing
+from .decoding import FreeRunning as FreeRunning
+from .decoding import ScheduledSampling as ScheduledSampling
+
+from . import serialization as serialization  # registers what functions return
+
+__version__ = "0.7.0"

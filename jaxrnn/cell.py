@@ -6,41 +6,39 @@ size, `H` the hidden size.
 
 import abc
 import dataclasses
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from . import checks
-from .doors import native
-from .dtypes import promoted
-from .keys import Keys, keys_in_time, prepare_key, typed_key
+from .arguments import checks
+from .arguments.arrays import native
+from .arguments.dtypes import promoted
+from .arguments.keys import Keys, keys_in_time, prepare_key, typed_key
+from .value import Value
 
 Params = TypeVar("Params")
 Carry = TypeVar("Carry")
 Drive = TypeVar("Drive")
 
 
-class Cell(abc.ABC, Generic[Params, Carry, Drive]):
+class Cell(Value, abc.ABC, Generic[Params, Carry, Drive]):
     """A recurrent cell: what happens to one example in one time step.
 
         drive = project(params, x, keys)         all of the step that ignores the carry
         carry = step(params, carry, drive)       the recurrence
         y     = output(params, carry, drive)     reads the new carry
 
-    A cell is declared as `@jax.tree_util.register_static @dataclass(frozen=True)`. Its
-    fields are ints, floats, strings, tuples, other cells and module-level functions,
-    never arrays, so that it is hashable, equal by value and free to pass through
-    `jax.jit`; equal cells compile once. Write `init`, `initial_carry` and `step`; the
-    rest has defaults. Everything is written for one example and one time step: batch
-    axes and time belong to `unroll`.
+    Deriving from `Cell` declares a cell: the annotated names are its fields, and it is a
+    frozen dataclass that JAX takes as static. Fields are ints, floats, strings, tuples,
+    other cells and module-level functions, never arrays, so that a cell is hashable,
+    equal by value and free to pass through `jax.jit`; equal cells compile once. Write
+    `init`, `initial_carry` and `step`; the rest has defaults. Everything is written for
+    one example and one time step: batch axes and time belong to `unroll`.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
-        >>> from dataclasses import dataclass
-        >>> @jax.tree_util.register_static
-        ... @dataclass(frozen=True)
-        ... class LeakySum(jaxrnn.Cell):
+        >>> class LeakySum(jaxrnn.Cell):
         ...     input_size: int
         ...     def init(self, key):
         ...         return {"leak": jnp.full(self.input_size, 0.5)}
@@ -54,40 +52,6 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
         >>> print(ys[:, 0])
         [1.   1.5  1.75]
     """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # `dataclass` writes these methods of its own unless the class itself has them.
-        for name in ("__repr__", "__eq__", "__hash__"):
-            if name not in cls.__dict__:
-                setattr(cls, name, getattr(Cell, name))
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
-            value = getattr(self, field.name)
-            if isinstance(value, list):
-                object.__setattr__(self, field.name, tuple(value))
-
-    def __repr__(self) -> str:
-        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
-        shown = [
-            f"{field.name}={_expression(getattr(self, field.name))}"
-            for field in fields
-            if getattr(self, field.name) != field.default
-        ]
-        return f"{type(self).__qualname__}({', '.join(shown)})"
-
-    def _value(self) -> tuple:
-        # With the types: 1, 1.0 and True are equal, but compute in different dtypes.
-        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
-        values = [getattr(self, field.name) for field in fields]
-        return (type(self), *((type(value), value) for value in values))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Cell) and self._value() == other._value()
-
-    def __hash__(self) -> int:
-        return hash(self._value())
 
     # What a cell must say.
 
@@ -123,12 +87,13 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
     def input_shape(self) -> Any:
         """The shape of one x, `(input_size,)` by default; a pytree of shapes for a
         pytree of inputs. The axes of `xs` between time and this shape are batch axes.
-        `...` for a cell that takes an x of any shape and keeps it.
+        `...` for a cell that takes an x of any shape and keeps it. A subclass has it as
+        a property or as a field.
         """
         if not hasattr(self, "input_size"):
             raise TypeError(
                 f"{type(self).__name__} has no field `input_size`: give it one, or "
-                "define the property `input_shape`, the shape of one x"
+                "a field or a property `input_shape`, the shape of one x"
             )
         return (self.input_size,)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -211,7 +176,7 @@ class Cell(abc.ABC, Generic[Params, Carry, Drive]):
             ValueError: if the shape of `params`, `carry` or `x` is not the cell's.
         """
         call = type(self).__name__
-        checks.check_cell(call, self)
+        check_cell(call, self)
         params = checks.check_params(call, self, params)
         carry = checks.check_carry(call, self, params, carry, ())
         x = native(call, "x", x)
@@ -244,14 +209,48 @@ def as_input(ys: Any, xs: Any) -> Any:
     return jax.tree.map(cast, ys)
 
 
-def _expression(value: Any) -> str:
-    """`value` as it is written under `from jaxrnn import *`."""
-    if hasattr(value, "_fields"):  # a NamedTuple, such as LSTMCarry(h=0.05, c=0.5)
-        pairs = zip(value._fields, value, strict=True)
-        shown = ", ".join(f"{name}={_expression(entry)}" for name, entry in pairs)
-        return f"{type(value).__qualname__}({shown})"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_expression, value))}{',' * (len(value) == 1)})"
-    if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__.removeprefix('jaxrnn.')}.{value.__qualname__}"
-    return repr(value)
+def check_cell(call: str, cell: Any) -> None:
+    """Raise unless `cell` is a cell, and can be hashed."""
+    if isinstance(cell, type):
+        raise TypeError(
+            f"{call}: cell is the class {cell.__name__}, expected an instance of it: "
+            f"{cell.__name__}(...)"
+        )
+    if not isinstance(cell, Cell):
+        raise TypeError(
+            f"{call}: cell is of type {type(cell).__name__}, expected a jaxrnn.Cell"
+        )
+    name = type(cell).__name__
+    own_sequence = type(cell).sequence is not Cell.sequence
+    if own_sequence and type(cell).prepare is Cell.prepare and _holds_cells(cell):
+        raise TypeError(
+            f"{call}: {name} defines sequence but not prepare, so that the cells inside "
+            "it would never be prepared; derive it from jaxrnn.Combinator or "
+            "jaxrnn.Wrapper, which do that"
+        )
+    try:
+        hash(cell)
+    except TypeError as error:
+        raise TypeError(
+            f"{call}: {name} cannot be hashed ({error}); the fields of a cell are "
+            "numbers, strings, tuples, cells and module-level functions, and arrays "
+            "belong in its params"
+        ) from error
+
+
+def _holds_cells(cell: Cell) -> bool:
+    values = (getattr(cell, field.name) for field in dataclasses.fields(cell))  # pyright: ignore
+    return any(isinstance(leaf, Cell) for value in values for leaf in _entries(value))
+
+
+def _entries(value: Any) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def refuse_single_step(cell: Cell) -> NoReturn:
+    """Raise for a cell that says what it does to a sequence, but not to a step."""
+    raise TypeError(
+        f"{cell} cannot take a single step, being defined over whole sequences: run it "
+        "with unroll, and around it use only combinators that define `sequence`, such as "
+        "Stack and Residual"
+    )

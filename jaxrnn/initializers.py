@@ -12,19 +12,18 @@ function of that signature will do, best at module level, where it is equal to i
     (128,)
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from .value import Value
+
 Initializer = Callable[[jax.Array, tuple[int, ...], Sequence[str]], jax.Array]
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class PerGate:
+class PerGate(Value):
     """A factory of `jax.nn.initializers`, applied to every gate's own block.
 
     Fan-in, fan-out and orthogonality are then those of one gate, whatever the number of
@@ -176,9 +175,7 @@ def unit_forget(
     return jnp.concatenate([(jnp.ones if g == "f" else jnp.zeros)(block) for g in gates])
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
-class Chrono:
+class Chrono(Value):
     """Biases for memories of up to `t_max` steps, spread log-uniformly over the units.
 
         b_f = log U(1, t_max - 1)    b_i = -b_f    zeros elsewhere

@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .checks import is_whole
-from .doors import as_array
-from .dtypes import promoted
-from .streams import check_streams, valid_steps, zeroed
+from .arguments.arrays import as_array
+from .arguments.dtypes import promoted
+from .arguments.numbers import is_whole
+from .unrolling.streams import check_streams, valid_steps, zeroed
 
 
 def cross_entropy(

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import checks
-from .doors import as_array, flags, native
-from .streams import check_streams, clipped
+from .arguments import checks
+from .arguments.arrays import as_array, flags, native
+from .arguments.numbers import check_count
+from .unrolling.streams import check_streams, clipped
 
 
 class Packed(NamedTuple):
@@ -62,7 +63,7 @@ def pack(sequences: Sequence[Any], length: int) -> Packed:
         >>> print(ys[segment_ids == 1 + 2].shape)
         (2, 5)
     """
-    length = checks.check_count("pack", "length", length)
+    length = check_count("pack", "length", length)
 
     def arrays(index: int, sequence: Any) -> Any:
         is_list = lambda node: isinstance(node, list)  # noqa: E731

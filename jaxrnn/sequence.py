@@ -6,13 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import checks
-from .cell import Cell
+from .arguments import checks
+from .arguments.arrays import flags
+from .arguments.dtypes import promoted
+from .arguments.numbers import is_whole
+from .cell import Cell, check_cell
 from .context import contexts, emptied, filled
-from .doors import flags
-from .dtypes import promoted
 from .methods import Scan
-from .run import call_of, evaluate, every_carry, repeat
+from .unrolling.call import call_of, evaluate
+from .unrolling.run import every_carry, repeat
 
 
 def unroll(
@@ -162,10 +164,10 @@ def batched_carry(
         (4, 5) bfloat16
     """
     name = "batched_carry"
-    checks.check_cell(name, cell)
+    check_cell(name, cell)
     params = checks.check_params(name, cell, params)
     sizes = np.atleast_1d(np.asarray(batch_shape, object)).tolist()
-    if not all(checks.is_whole(size) and size >= 0 for size in sizes):
+    if not all(is_whole(size) and size >= 0 for size in sizes):
         raise ValueError(
             f"{name}: batch_shape is {batch_shape!r}, expected a tuple of sizes"
         )
@@ -215,7 +217,7 @@ def reset_carry(cell: Cell, params: Any, carry: Any, done: Any) -> Any:
          [1. 1.]]
     """
     name = "reset_carry"
-    checks.check_cell(name, cell)
+    check_cell(name, cell)
     params = checks.check_params(name, cell, params)
     done = flags(name, "done", done, "whether the last step ended an episode")
     carry = checks.check_carry(name, cell, params, carry, done.shape)

@@ -2,14 +2,14 @@
 
 from jax import export
 
+from .arguments.keys import Keys
 from .attention.attending import AttentionCarry, Memory
 from .cells.lstm import LSTMCarry
 from .context import Context
 from .decoding import Beams, Generated
-from .gates import Saturation
-from .keys import Keys
-from .lags import LagProfile
-from .lyapunov import LyapunovSpectrum
+from .gradients.gates import Saturation
+from .gradients.lags import LagProfile
+from .gradients.lyapunov import LyapunovSpectrum
 from .ragged import Packed
 
 TUPLES = (AttentionCarry, Beams, Generated, Keys, LSTMCarry, LagProfile)

@@ -1,7 +1,5 @@
 """`unroll`, `trajectory` and `batched_carry`: shapes, dtypes, keys, and the program."""
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,7 +71,6 @@ def test_no_steps_give_the_carry_back_and_no_outputs(cell):
         assert leaf.shape[0] == 0
 
 
-@dataclass(frozen=True)
 class _Pairs(Cell):
     """Inputs that are a dict of a vector and a scalar."""
 
@@ -222,8 +219,6 @@ def loops(jaxpr, depth=0):
                 yield from loops(body, inner)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class _Marked(Cell):
     """Each part leaves its own mark in the program."""
 
@@ -314,8 +309,6 @@ def test_a_forward_pass_keeps_no_memory_cells():
 _traced = []
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class _Counted(Elman):
     def step(self, params, carry, drive):
         _traced.append(self)
@@ -426,8 +419,6 @@ def test_under_shard_map_half_a_carry_and_a_key_may_vary(key):
 # Keys.
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class _Noisy(Cell):
     """Shows the noise it gets: of the call, of the sequence and of the step."""
 
@@ -455,7 +446,7 @@ class _Noisy(Cell):
         return drive
 
 
-def noise(key, T=4, batch_shape=(2, 3), cell=_Noisy(), **options):
+def noise(key, T=4, batch_shape=(2, 3), cell=_Noisy(), **options):  # noqa: B008
     xs = jnp.zeros((T, *batch_shape, 1))
     return np.asarray(unroll(cell, cell.init(None), xs, key=key, **options)[1])
 
@@ -487,8 +478,6 @@ def test_a_call_is_a_sequence_of_one_step(key):
     np.testing.assert_array_equal(y, noise(key, T=1, batch_shape=())[0])
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class _Splits(_Noisy):
     """Splits what it gets, as a cell with two masks does: three inputs, four draws."""
 
@@ -504,8 +493,6 @@ class _Splits(_Noisy):
         return drive
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class _Beside(Combinator):
     """Two cells side by side, to see the noise of both."""
 
@@ -579,7 +566,6 @@ def test_cells_that_compute_in_other_dtypes_are_not_equal():
     assert unroll(real, (), xs)[1].dtype == float
 
 
-@dataclass(frozen=True)
 class _Times(Cell):
     scale: float
     input_size: int = 2

@@ -48,7 +48,7 @@ from jaxrnn import (
     Zoneout,
     initializers,
 )
-from jaxrnn.keys import keys_in_time, prepare_key
+from jaxrnn.arguments.keys import keys_in_time, prepare_key
 
 ZOO = {
     "elman": Elman(3, 5),
@@ -78,8 +78,6 @@ ZOO = {
 }
 
 
-@jax.tree_util.register_static
-@dataclasses.dataclass(frozen=True)
 class Turning(Cell):
     """A complex state and a real one, h' = a h + s x, s' = tanh(s + |h|^2)."""
 

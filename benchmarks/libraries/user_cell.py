@@ -1,6 +1,5 @@
 """An LSTM as a user of jaxrnn writes it: the equations, and nothing for speed."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -26,8 +25,6 @@ class UserCell(jaxrnn.Cell):
         return carry[0]
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class StepAlone(UserCell):
     """Everything in the step, x W + b too."""
 
@@ -42,8 +39,6 @@ class StepAlone(UserCell):
         return jax.nn.sigmoid(o) * jnp.tanh(c), c
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class WithProject(UserCell):
     """x W + b where it ignores the carry."""
 

@@ -1,19 +1,18 @@
 """What decoders with attention have in common: a source, and how it is read."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from ..arguments.arrays import as_array
+from ..arguments.checks import check_carry, check_params, shapes
+from ..arguments.numbers import check_sizes
 from ..cell import Cell
-from ..cells.affine import check_sizes
-from ..checks import check_carry, check_params, shapes
-from ..combinators import Wrapper
 from ..context import Context
-from ..doors import as_array
-from ..run import repeat
-from ..streams import check_streams, valid_steps
+from ..unrolling.run import repeat
+from ..unrolling.streams import check_streams, valid_steps
+from ..wrappers.wrapper import Wrapper
 
 
 class Memory(NamedTuple):
@@ -38,7 +37,6 @@ class AttentionCarry(NamedTuple):
     source: Context
 
 
-@dataclass(frozen=True)
 class Attending(Wrapper):
     """A cell that attends to a source: the base of both kinds."""
 

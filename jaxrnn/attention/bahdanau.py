@@ -1,18 +1,15 @@
 """Attention before the step: the old state asks, and the step reads the answer."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ..arguments.keys import Keys
 from ..context import Context
-from ..keys import Keys
 from .attending import Attending, AttentionCarry, Memory
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class BahdanauAttention(Attending):
     """A decoder that looks at its source before every step.
 

@@ -1,20 +1,17 @@
 """Attention after the step: the new state asks, and the output reads the answer."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ..cells.affine import check_sizes
+from ..arguments.keys import Keys
+from ..arguments.numbers import check_sizes
 from ..context import Context
 from ..initializers import glorot_uniform
-from ..keys import Keys
 from .attending import Attending, AttentionCarry, answer
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class LuongAttention(Attending):
     """A decoder that looks at its source after every step.
 

@@ -1,13 +1,13 @@
 """How well a query fits every place of a memory."""
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from ..cells.affine import check_sizes
+from ..arguments.numbers import check_sizes
 from ..initializers import glorot_uniform
+from ..value import Value
 
 
 class Score(Protocol):
@@ -30,9 +30,7 @@ class Score(Protocol):
         ...
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class Additive:
+class Additive(Value):
     """A network of one hidden layer: Bahdanau's score, Luong's "concat".
 
         score_s = v tanh(q W_q + m_s W_m + b)
@@ -78,9 +76,7 @@ class Additive:
         return jnp.sum(hidden * params["v"][None], axis=-1)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class Dot:
+class Dot(Value):
     """The inner product, of a query and a memory of the same size; without parameters.
 
         score_s = q m_s
@@ -112,9 +108,7 @@ class Dot:
         return keys @ query
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class General:
+class General(Value):
     """The inner product with a matrix between: Luong's "general".
 
         score_s = q (m_s W)

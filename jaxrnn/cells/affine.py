@@ -4,23 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from ..arguments.keys import Keys
 from ..cell import Cell
 from ..initializers import Initializer
-from ..keys import Keys
-
-
-def check_sizes(cell: Any, **sizes: Any) -> None:
-    """Raise unless every size is a positive int; NumPy's ints become Python's."""
-    for name, size in sizes.items():
-        if isinstance(size, np.integer):
-            size = int(size)
-            object.__setattr__(cell, name, size)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(
-                f"{type(cell).__name__}: {name} is {size!r}, expected a positive int"
-            )
 
 
 def recurrent_params(

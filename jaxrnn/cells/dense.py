@@ -1,20 +1,18 @@
 """The readout: an affine map at every step."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from .. import initializers
-from ..keys import Keys
-from .affine import affine, check_sizes, draw
+from ..arguments.keys import Keys
+from ..arguments.numbers import check_sizes
+from .affine import affine, draw
 from .memoryless import Memoryless
 
 GATES = ("y",)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class Dense(Memoryless[dict[str, jax.Array]]):
     """A cell without memory: the same affine map at every step.
 

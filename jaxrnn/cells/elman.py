@@ -1,22 +1,19 @@
 """The simple recurrent network of Elman."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import initializers
+from ..arguments.keys import Keys
+from ..arguments.numbers import check_rate, check_sizes
 from ..cell import Cell
-from ..checks import check_rate
-from ..keys import Keys
-from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
+from .affine import Drive, recurrent_drive, recurrent_params, seen
 
 GATES = ("h",)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class Elman(Cell[dict[str, jax.Array], jax.Array, Drive]):
     """The plain recurrent layer: one matrix, one nonlinearity.
 

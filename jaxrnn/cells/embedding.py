@@ -1,19 +1,17 @@
 """Vectors for symbols."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import initializers
-from ..keys import Keys
-from .affine import check_sizes, draw
+from ..arguments.keys import Keys
+from ..arguments.numbers import check_sizes
+from .affine import draw
 from .memoryless import Memoryless
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class Embedding(Memoryless[dict[str, jax.Array]]):
     """A cell without memory for integer inputs: row x of a matrix, at every step.
 

@@ -1,22 +1,19 @@
 """The gated recurrent unit, in both of its forms."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from .. import initializers
+from ..arguments.keys import Keys
+from ..arguments.numbers import check_rate, check_sizes
 from ..cell import Cell
-from ..checks import check_rate
-from ..keys import Keys
-from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
+from .affine import Drive, recurrent_drive, recurrent_params, seen
 
 GATES = ("r", "z", "n")
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class GRU(Cell[dict[str, jax.Array], jax.Array, Drive]):
     """The gated recurrent unit: r resets, z keeps.
 

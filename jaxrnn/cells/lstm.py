@@ -1,16 +1,15 @@
 """Long short-term memory."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from .. import initializers
+from ..arguments.keys import Keys
+from ..arguments.numbers import check_rate, check_sizes
 from ..cell import Cell
-from ..checks import check_rate
-from ..keys import Keys
-from .affine import Drive, check_sizes, recurrent_drive, recurrent_params, seen
+from .affine import Drive, recurrent_drive, recurrent_params, seen
 
 GATES = ("i", "f", "g", "o")
 
@@ -22,8 +21,6 @@ class LSTMCarry(NamedTuple):
     c: jax.Array
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class LSTM(Cell[dict[str, jax.Array], LSTMCarry, Drive]):
     """Long short-term memory, with a forget gate and without peepholes.
 

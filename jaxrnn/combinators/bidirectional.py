@@ -1,19 +1,14 @@
 """Two directions of one sequence."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import jax
-
+from ..arguments.checks import shapes
 from ..cell import Cell
-from ..checks import shapes
 from .combinator import Combinator
 from .merges import concatenate
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class Bidirectional(Combinator):
     """A cell that reads a sequence forward and another that reads it backward.
 

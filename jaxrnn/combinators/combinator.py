@@ -4,10 +4,8 @@ from typing import Any
 
 import jax
 
-from ..cell import Cell
-from ..checks import check_cell
-from ..keys import Keys
-from .wrapper import refuse_single_step
+from ..arguments.keys import Keys
+from ..cell import Cell, check_cell, refuse_single_step
 
 
 class Combinator(Cell[tuple, tuple, Any]):
@@ -26,10 +24,7 @@ class Combinator(Cell[tuple, tuple, Any]):
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
-        >>> from dataclasses import dataclass
-        >>> @jax.tree_util.register_static
-        ... @dataclass(frozen=True)
-        ... class Sum(jaxrnn.Combinator):
+        >>> class Sum(jaxrnn.Combinator):
         ...     cells: tuple
         ...     def sequence(self, params, carry, xs, run):
         ...         carries, total = [], 0
@@ -45,8 +40,6 @@ class Combinator(Cell[tuple, tuple, Any]):
         (5,) (5,) (7, 5)
     """
 
-    cells: tuple[Cell, ...]  # of the subclass: a field, or a property
-
     def __post_init__(self) -> None:
         super().__post_init__()
         name = type(self).__name__
@@ -58,6 +51,14 @@ class Combinator(Cell[tuple, tuple, Any]):
             if not isinstance(cell, Cell):
                 raise TypeError(f"{name}: cells[{index}] is {cell!r}, expected a cell")
             check_cell(name, cell)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The cells inside: of a subclass, a field or a property."""
+        raise TypeError(
+            f"{type(self).__name__} has no cells: give it a field or a property `cells`, "
+            "a tuple of cells"
+        )
 
     @property
     def input_shape(self) -> Any:

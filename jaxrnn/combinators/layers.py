@@ -1,12 +1,9 @@
 """Cells one above the other."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
-
+from ..arguments.keys import Keys
 from ..cell import Cell, as_input
-from ..keys import Keys
 from .combinator import Combinator
 from .merges import concatenate
 
@@ -19,7 +16,6 @@ class LayersDrive(NamedTuple):
     keys: Keys | None  # the other layers project inside the step
 
 
-@dataclass(frozen=True)
 class _Layers(Combinator):
     """Cells one above the other: what each reads, `feed`, and what is shown, `show`."""
 
@@ -74,8 +70,6 @@ class _Layers(Combinator):
         return inputs, self.cells[index].project(params[index], inputs, keys)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class Stack(_Layers):
     """Layers: each cell reads the outputs of the one before it.
 
@@ -108,8 +102,6 @@ class Stack(_Layers):
         return ys[-1]
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class DenseSkip(_Layers):
     """Layers that all read the input, and whose outputs are all shown.
 

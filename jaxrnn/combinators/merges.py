@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..checks import shapes
+from ..arguments.checks import shapes
 
 
 def concatenate(*outputs: Any) -> Any:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .. import checks
+from ..arguments.arrays import as_array, has_values
+from ..arguments.numbers import check_count
 from ..cell import Cell
 from ..context import contexts, emptied, filled
-from ..doors import as_array, has_values
-from ..run import repeat
+from ..unrolling.run import repeat
 from .fed import (
     check_known,
     check_speaker,
@@ -96,8 +96,8 @@ def beam_search(
     """
     name = "beam_search"
     first = check_symbols(name, "first", first)
-    width = checks.check_count(name, "width", width)
-    length = checks.check_count(name, "length", length)
+    width = check_count(name, "width", width)
+    length = check_count(name, "length", length)
     power = as_array(name, "length_power", length_power)
     if power.shape != () or (has_values(power) and not power >= 0):
         raise ValueError(f"{name}: length_power is {length_power!r}, expected 0 or more")

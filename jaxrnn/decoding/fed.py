@@ -1,19 +1,19 @@
 """A cell that reads symbols of its own."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .. import checks
-from ..cell import Cell
-from ..combinators import Wrapper
-from ..doors import as_array, has_values
-from ..dtypes import promoted
-from ..keys import Keys, fold_in
-from ..run import repeat
+from ..arguments import checks
+from ..arguments.arrays import as_array, has_values
+from ..arguments.dtypes import promoted
+from ..arguments.keys import Keys, fold_in
+from ..arguments.numbers import is_whole
+from ..cell import Cell, check_cell
+from ..unrolling.run import repeat
+from ..wrappers.wrapper import Wrapper
 from .samplers import Parted, Sampler, adjusted
 
 DRAW = np.uint32(2**32 - 2)  # a number that no inner cell of a combinator has
@@ -59,8 +59,6 @@ class FedCarry(NamedTuple):
     symbol: jax.Array
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class Fed(Wrapper):
     """`cell`, which reads `symbol` or, where `own`, what it has drawn itself.
 
@@ -127,7 +125,7 @@ def check_speaker(
     Raises:
         TypeError: if it reads no symbol, or answers no logits.
     """
-    checks.check_cell(call, cell)
+    check_cell(call, cell)
     if cell.input_shape != ():
         raise TypeError(
             f"{call}: {cell} reads an x of shape {cell.input_shape}, expected one that "
@@ -189,7 +187,7 @@ def widened(symbols: Any) -> jax.Array:
 
 def check_stop(call: str, stop: Any, symbols: int) -> None:
     """Raise unless `stop` is None or a symbol."""
-    if stop is not None and not (checks.is_whole(stop) and 0 <= stop < symbols):
+    if stop is not None and not (is_whole(stop) and 0 <= stop < symbols):
         raise ValueError(
             f"{call}: stop is {stop!r}, expected an int of Python in 0..{symbols - 1}"
         )

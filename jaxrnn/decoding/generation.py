@@ -1,19 +1,19 @@
 """A network that speaks: what it says, it reads."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from .. import checks
+from ..arguments.keys import Keys, typed_key
+from ..arguments.numbers import check_count
 from ..cell import Cell
-from ..combinators import Wrapper
 from ..context import contexts, emptied, filled
-from ..keys import Keys, typed_key
 from ..methods import Scan
-from ..run import Call, evaluate, repeat
+from ..unrolling.call import Call, evaluate
+from ..unrolling.run import repeat
+from ..wrappers.wrapper import Wrapper
 from .fed import (
     Fed,
     FedCarry,
@@ -111,7 +111,7 @@ def generate(
     name = "generate"
     first = check_symbols(name, "first", first)
     check_sampler(name, sampler, key)
-    length = checks.check_count(name, "length", length)
+    length = check_count(name, "length", length)
     params, carry, logits = check_speaker(name, cell, params, carry, first.shape)
     check_stop(name, stop, logits.shape[0])
     check_known(name, first, logits.shape[0])
@@ -148,8 +148,6 @@ class _Said(NamedTuple):
     done: jax.Array
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
 class _Speaking(Wrapper):
     """`cell`, fed with all that it says, in evaluation; inputs only count the steps."""
 

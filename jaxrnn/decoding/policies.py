@@ -9,20 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .. import checks
-from ..cell import Cell
-from ..keys import Keys, fold_in, keys_in_time, typed_key
+from ..arguments.keys import Keys, fold_in, keys_in_time, typed_key
+from ..cell import Cell, check_cell
 from ..methods import Scan
-from ..run import Call, evaluate
+from ..unrolling.call import Call, evaluate, time_and_batch
+from ..value import Value
 from .fed import Fed, FedCarry, check_speaker, check_symbols, widened
 from .samplers import Greedy, Sampler, Temperature, check_sampler, parted
 
 COIN = np.uint32(2**32 - 3)  # as `fed.DRAW`
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class TeacherForcing:
+class TeacherForcing(Value):
     """The teacher's symbols throughout: `decode` is `unroll` then, and as fast.
 
     Williams and Zipser, "A learning algorithm for continually running fully recurrent
@@ -35,9 +33,7 @@ class TeacherForcing:
     """
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class FreeRunning:
+class FreeRunning(Value):
     """The network's own symbols; the first alone is the teacher's.
 
     Args:
@@ -49,7 +45,7 @@ class FreeRunning:
         FreeRunning(sampler=Greedy())
     """
 
-    sampler: Sampler = Greedy()  # noqa: RUF009 (a frozen value)
+    sampler: Sampler = Greedy()
 
     def own(self, keys: Keys | None, shape: tuple[int, ...]) -> jax.Array:
         """Where the network's own symbol is read, `(T, *batch)`."""
@@ -97,7 +93,7 @@ def decode(
     symbols: Any,
     carry: Any = None,
     *,
-    policy: Any = TeacherForcing(),
+    policy: Any = TeacherForcing(),  # noqa: B008
     lengths: Any = None,
     key: jax.Array | None = None,
     method: Any = Scan(),  # noqa: B008 (a frozen value)
@@ -145,8 +141,8 @@ def decode(
     """
     name = "decode"
     symbols = widened(check_symbols(name, "symbols", symbols))
-    checks.check_cell(name, cell)
-    leading = T, *axes = checks.time_and_batch(name, cell, symbols)
+    check_cell(name, cell)
+    leading = T, *axes = time_and_batch(name, cell, symbols)
     batch = tuple(axes)
     params, carry, logits = check_speaker(name, cell, params, carry, batch)
     streams = lengths, None, None

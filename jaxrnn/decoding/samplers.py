@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..checks import check_count, is_number
-from ..doors import has_values
+from ..arguments.arrays import has_values
+from ..arguments.numbers import check_count, is_number
+from ..value import Value
 
 NAN = float("nan")
 # One, or several in a tuple, the first first: each turns logits into other logits.
@@ -46,9 +47,7 @@ def _lies(number: Any, inside: Callable[[Any], Any]) -> bool:
     return not has_values(number) or bool(inside(float(number)))
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class Greedy:
+class Greedy(Value):
     """The most probable symbol, the first of several: 0 for its logit, -inf for others.
 
     Example:
@@ -102,9 +101,7 @@ class Temperature:
         return divided if is_number(self.temperature) else jnp.where(t >= 0, divided, NAN)
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True)
-class TopK:
+class TopK(Value):
     """The `count` most probable symbols alone, and those that equal the last of them.
 
     Fan, Lewis and Dauphin, "Hierarchical neural story generation", ACL 2018, arXiv

@@ -3,22 +3,20 @@
 import contextlib
 import functools
 import math
-from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
 
+from ..arguments.keys import Keys
 from ..cell import Cell
-from ..keys import Keys
+from ..value import Value
 from .bptt import run
 from .program import Functions, Program
 from .recurrence import NoGradient
 from .segments import near, over_segments, within
 
 
-@jax.tree_util.register_static
-@dataclass(frozen=True, kw_only=True)
-class Scan:
+class Scan(Value, kw_only=True):
     """`jax.lax.scan` over time, in segments; gradients are exact BPTT.
 
         carry_t = step(params, carry_(t-1), project(params, x_t))
@@ -106,14 +104,6 @@ class Scan:
                 f"{self.truncate}: gradients are cut between segments; leave segment "
                 "out, and one that fits is chosen"
             )
-
-    def __repr__(self) -> str:
-        shown = [
-            f"{field.name}={getattr(self, field.name)!r}"
-            for field in fields(self)
-            if getattr(self, field.name) != field.default
-        ]
-        return f"Scan({', '.join(shown)})"
 
     def __call__(
         self,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from ..lags import LagProfile
 from .look import axes_or_new, draw_line, lines_of, log_scale, named, rows_of
 
 
@@ -67,7 +66,7 @@ def lag_profile(profile: Any, ax: Any = None, *, title: str | None = None) -> An
     every = profile if isinstance(profile, Mapping) else {"": profile}
     lines, weights = {}, {}
     for label, one in every.items():
-        norms, counts = one if isinstance(one, LagProfile) else (one, None)
+        norms, counts = getattr(one, "norms", one), getattr(one, "counts", None)
         found = lines_of("lag_profile", {label: norms})
         lines |= found
         weights |= dict.fromkeys(found, counts)

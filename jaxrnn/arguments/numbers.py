@@ -1,0 +1,44 @@
+"""Checks of numbers: counts, sizes, rates."""
+
+from typing import Any, TypeGuard
+
+import numpy as np
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number of Python or NumPy, and no boolean."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is an integer of Python or NumPy, and no boolean."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_count(call: str, name: str, value: Any) -> int:
+    """The number as an int of Python; raises unless it is a whole one of at least 1."""
+    if not is_whole(value) or value < 1:
+        raise ValueError(f"{call}: {name} is {value!r}, expected a positive int")
+    return int(value)
+
+
+def check_rate(cell: Any, name: str, rate: Any) -> float:
+    """The rate as a float of Python; raises unless it is at least 0 and less than 1."""
+    if not is_number(rate) or not 0 <= rate < 1:
+        raise ValueError(
+            f"{type(cell).__name__}: {name} is {rate!r}, expected a number of at least 0 "
+            "and less than 1"
+        )
+    return float(rate)
+
+
+def check_sizes(cell: Any, **sizes: Any) -> None:
+    """Raise unless every size is a positive int; NumPy's ints become Python's."""
+    for name, size in sizes.items():
+        if isinstance(size, np.integer):
+            size = int(size)
+            object.__setattr__(cell, name, size)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"{type(cell).__name__}: {name} is {size!r}, expected a positive int"
+            )

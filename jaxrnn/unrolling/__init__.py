@@ -1,0 +1,1 @@
+"""What lies below `unroll`: streams, probes, the run of one cell, the call of all."""

@@ -1,0 +1,120 @@
+"""Frozen values, declared by deriving."""
+
+import contextlib
+import dataclasses
+import inspect
+import sys
+from typing import Any, NoReturn, Self, dataclass_transform
+
+import jax
+
+if sys.version_info >= (3, 14):
+    from annotationlib import Format, get_annotations
+else:
+    from inspect import get_annotations
+
+
+class _Signature:
+    """What a class is called with: of `__init__`; `__new__` takes anything."""
+
+    def __get__(self, instance: Any, owner: type) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError
+        of_init = inspect.signature(owner.__init__)
+        parameters = list(of_init.parameters.values())[1:]
+        return inspect.Signature(parameters)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
+class Value:
+    """What derives from this is a frozen dataclass, and static to JAX.
+
+    Annotated names are the fields; nothing else is to be declared. Equal by value, the
+    types of the fields included; a list given for a tuple becomes one; printed as the
+    expression that makes it, without the defaults.
+    """
+
+    __signature__ = _Signature()
+
+    def __init_subclass__(cls, *, kw_only: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _annotated(cls):
+            inherited = getattr(cls, name, None)
+            if name not in vars(cls) and isinstance(inherited, property):
+                setattr(cls, name, _NoDefault())
+        dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=kw_only)(cls)
+        # `@register_static @dataclass(frozen=True)` on top of it changes nothing: it
+        # finds what it would set, but not these two, which it refuses to find.
+        del cls.__setattr__, cls.__delattr__
+        for name in ("__repr__", "__eq__", "__hash__"):
+            setattr(cls, name, getattr(cls, name))
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if "_is_static" not in vars(cls):
+            with contextlib.suppress(ValueError):  # already: see above
+                jax.tree_util.register_static(cls)
+            cls._is_static = True
+        return super().__new__(cls)
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+
+    def __repr__(self) -> str:
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        shown = [
+            f"{field.name}={_expression(getattr(self, field.name))}"
+            for field in fields
+            if getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__qualname__}({', '.join(shown)})"
+
+    def _value(self) -> tuple:
+        # With the types: 1, 1.0 and True are equal, but compute in different dtypes.
+        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        values = [getattr(self, field.name) for field in fields]
+        return (type(self), *((type(value), value) for value in values))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Value) and self._value() == other._value()
+
+    def __hash__(self) -> int:
+        return hash(self._value())
+
+
+class _NoDefault:
+    """In a class, hides the property that a field of its name would inherit.
+
+    `dataclass` takes what the class has under the name for the field's default, and an
+    instance cannot be given what a property of its class stands for.
+    """
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        raise AttributeError
+
+
+def _annotated(cls: type) -> list[str]:
+    if sys.version_info >= (3, 14):
+        return list(get_annotations(cls, format=Format.FORWARDREF))
+    return list(get_annotations(cls))
+
+
+def _expression(value: Any) -> str:
+    """`value` as it is written under `from jaxrnn import *`."""
+    if hasattr(value, "_fields"):  # a NamedTuple, such as LSTMCarry(h=0.05, c=0.5)
+        pairs = zip(value._fields, value, strict=True)
+        shown = ", ".join(f"{name}={_expression(entry)}" for name, entry in pairs)
+        return f"{type(value).__qualname__}({shown})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_expression, value))}{',' * (len(value) == 1)})"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__.removeprefix('jaxrnn.')}.{value.__qualname__}"
+    return repr(value)

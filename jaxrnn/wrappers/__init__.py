@@ -1,0 +1,10 @@
+"""One cell around another, and cells that are nothing but noise."""
+
+from .clipping import ClipCarryGradient as ClipCarryGradient
+from .learned_carry import LearnedCarry as LearnedCarry
+from .noise import Dropout as Dropout
+from .noise import VariationalDropout as VariationalDropout
+from .noise import WeightDrop as WeightDrop
+from .residual import Residual as Residual
+from .wrapper import Wrapper as Wrapper
+from .zoneout import Zoneout as Zoneout
