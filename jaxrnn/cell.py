@@ -83,8 +83,7 @@ class Cell(Value, abc.ABC, Generic[Params, Carry, Drive]):
 
     # What a cell may say.
 
-    @property
-    def input_shape(self) -> Any:
+    def _input_shape(self) -> Any:
         """The shape of one x, `(input_size,)` by default; a pytree of shapes for a
         pytree of inputs. The axes of `xs` between time and this shape are batch axes.
         `...` for a cell that takes an x of any shape and keeps it. A subclass has it as
@@ -96,6 +95,9 @@ class Cell(Value, abc.ABC, Generic[Params, Carry, Drive]):
                 "a field or a property `input_shape`, the shape of one x"
             )
         return (self.input_size,)  # pyright: ignore[reportAttributeAccessIssue]
+
+    # No decorator: type checkers let a field override what has no declared type.
+    input_shape = property(_input_shape)
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
         """What the other functions get for params; by default the params themselves.

@@ -35,10 +35,4 @@ def check_rate(cell: Any, name: str, rate: Any) -> float:
 def check_sizes(cell: Any, **sizes: Any) -> None:
     """Raise unless every size is a positive int; NumPy's ints become Python's."""
     for name, size in sizes.items():
-        if isinstance(size, np.integer):
-            size = int(size)
-            object.__setattr__(cell, name, size)
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(
-                f"{type(cell).__name__}: {name} is {size!r}, expected a positive int"
-            )
+        object.__setattr__(cell, name, check_count(type(cell).__name__, name, size))

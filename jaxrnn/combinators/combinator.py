@@ -52,13 +52,14 @@ class Combinator(Cell[tuple, tuple, Any]):
                 raise TypeError(f"{name}: cells[{index}] is {cell!r}, expected a cell")
             check_cell(name, cell)
 
-    @property
-    def cells(self) -> tuple[Cell, ...]:
+    def _cells(self) -> tuple[Cell, ...]:
         """The cells inside: of a subclass, a field or a property."""
         raise TypeError(
             f"{type(self).__name__} has no cells: give it a field or a property `cells`, "
             "a tuple of cells"
         )
+
+    cells = property(_cells)  # as `Cell.input_shape`
 
     @property
     def input_shape(self) -> Any:

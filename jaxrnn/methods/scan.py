@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from ..arguments.keys import Keys
+from ..arguments.numbers import check_sizes
 from ..cell import Cell
 from ..value import Value
 from .bptt import run
@@ -88,11 +89,8 @@ class Scan(Value, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in ("unroll", "segment", "truncate"):
-            value = getattr(self, name)
-            if value is None and name != "unroll":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"Scan: {name} is {value!r}, expected a positive int")
+            if name == "unroll" or getattr(self, name) is not None:
+                check_sizes(self, **{name: getattr(self, name)})
         for name in ("remat", "autodiff"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(
