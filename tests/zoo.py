@@ -95,6 +95,33 @@ class Turning(Cell):
         return {"h": new, "s": jnp.tanh(s + jnp.sum(jnp.abs(h) ** 2))}
 
 
+class Noisy(Cell):
+    """Shows the noise it gets: of the call, of the sequence and of the step."""
+
+    input_size: int = 1
+
+    def init(self, key):
+        return jnp.zeros(())
+
+    def initial_carry(self, params):
+        return jnp.zeros(())
+
+    def prepare(self, params, key=None):
+        return params if key is None else jax.random.normal(key)
+
+    def project(self, params, x, keys: Keys | None = None):
+        if keys is None:
+            return jnp.zeros(3)
+        noise = jax.random.normal(keys.sequence), jax.random.normal(keys.step)
+        return jnp.stack([params, *noise])
+
+    def step(self, params, carry, drive):
+        return carry
+
+    def output(self, params, carry, drive):
+        return drive
+
+
 def within(cell):
     """The cell and every cell inside it."""
     yield cell
