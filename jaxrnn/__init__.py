@@ -3,7 +3,8 @@
 The rooms of the library, from the ground up. Each uses those above it in this list and
 none below it; a test holds that.
 
-    value, context     frozen values; a part of a carry that no step changes
+    value              frozen values, declared by deriving
+    context            a part of a carry that no step changes
     arguments/         what comes in at a public function: arrays, numbers, keys
     cell               the contract
     initializers       fresh parameters, gate by gate
@@ -13,7 +14,8 @@ none below it; a test holds that.
     methods/           how a recurrence is evaluated and differentiated
     unrolling/         what lies below unroll: streams, probes, the run, the call
     sequence           the verb: unroll, trajectory; carries of a batch
-    ragged, losses     sequences of different lengths; what training makes small
+    ragged             many sequences in few rows, and where each begins
+    losses             losses over sequences
     plotting/          figures, of arrays
     gradients/         what is measured: gradients through time, Jacobians, exponents
     attention/         decoders that look at a source

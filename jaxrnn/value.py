@@ -116,5 +116,10 @@ def _expression(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(map(_expression, value))}{',' * (len(value) == 1)})"
     if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__.removeprefix('jaxrnn.')}.{value.__qualname__}"
+        module = (value.__module__ or "__main__").removeprefix("jaxrnn.")
+        return (
+            value.__qualname__
+            if module == "__main__"
+            else f"{module}.{value.__qualname__}"
+        )
     return repr(value)
