@@ -42,7 +42,7 @@ class FreeRunning(Value):
     Example:
         >>> import jaxrnn
         >>> print(jaxrnn.FreeRunning())
-        FreeRunning(sampler=Greedy())
+        FreeRunning()
     """
 
     sampler: Sampler = Greedy()

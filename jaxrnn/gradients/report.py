@@ -95,7 +95,7 @@ class GradientReport:
 
     Example:
         >>> import math, numpy as np, jaxrnn
-        >>> from jaxrnn.report import Fading
+        >>> from jaxrnn.gradients.report import Fading
         >>> fading = Fading(0.5 ** np.arange(9), 1.0, -math.log(2), 1.44, 6.64)
         >>> print(jaxrnn.GradientReport(jaxrnn.Elman(2, 3), {"carry": fading}, {}))
         Elman(input_size=2, hidden_size=3)

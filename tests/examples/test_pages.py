@@ -88,7 +88,7 @@ def test_the_readme_is_a_front_door():
 @pytest.mark.parametrize(
     "page",
     [*PAGES, *ROOT.glob("*/README.md")],
-    ids=lambda page: f"{page.parent.name}-{page.stem}",
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
 def test_links_lead_somewhere(page):
     text = page.read_text("utf-8")
