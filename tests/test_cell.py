@@ -224,6 +224,28 @@ def test_a_method_of_the_class_stays_its_own():
         assert repr(cell) == "mine" and hash(cell) == 7 and cell == Named(5)
 
 
+def act(x):
+    return jnp.tanh(x)
+
+
+class Activated(Decay):
+    act: object = act
+
+
+def test_functions_print_by_the_name_that_they_have_where_they_are_used():
+    assert repr(Activated(3)) == "Activated(input_size=3)"
+    assert repr(Activated(3, act=jnp.sin)).startswith("Activated(input_size=3, act=")
+
+    def mine(x):
+        return x
+
+    mine.__module__, mine.__qualname__ = "__main__", "mine"
+    assert repr(Activated(3, act=mine)) == "Activated(input_size=3, act=mine)"
+    mine.__module__ = "jaxrnn.initializers"
+    assert repr(Activated(3, act=mine)).endswith("act=initializers.mine)")
+    assert repr(jaxrnn.FreeRunning()) == "FreeRunning()"
+
+
 def test_default_factories_and_class_variables():
     class Listed(Decay):
         sizes: list = dataclasses.field(default_factory=lambda: [1, 2])
