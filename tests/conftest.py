@@ -7,6 +7,7 @@ for the next run, in pytest's own cache.
 
 import gc
 import os
+import sys
 
 import jax
 import jaxlib.version
@@ -51,6 +52,13 @@ def pytest_pyfunc_call():
         if missing and "max_isa=SSE4" in os.environ.get("XLA_FLAGS", ""):
             pytest.skip("XLA computes no float16 with these instructions")
         raise
+
+
+@pytest.fixture(autouse=True)
+def figures_closed():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

@@ -32,12 +32,6 @@ DRAWN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def lines(ax):
     """By label, what is drawn of it."""
     return {line.get_label(): line.get_xydata() for line in ax.get_lines()}
