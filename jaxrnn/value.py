@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import inspect
 import sys
+import weakref
 from typing import Any, NoReturn, Self, dataclass_transform
 
 import jax
@@ -12,6 +13,10 @@ if sys.version_info >= (3, 14):
     from annotationlib import Format, get_annotations
 else:
     from inspect import get_annotations
+
+
+# Not in the classes themselves, which may be pickled by value into another process.
+_STATIC: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 class _Signature:
@@ -38,11 +43,25 @@ class Value:
 
     def __init_subclass__(cls, *, kw_only: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name in _annotated(cls):
-            inherited = getattr(cls, name, None)
-            if name not in vars(cls) and isinstance(inherited, property):
+        fields = getattr(cls, "__dataclass_fields__", {})
+        annotated = _annotated(cls)
+        for name in annotated:
+            if name not in vars(cls) and name not in fields and hasattr(cls, name):
                 setattr(cls, name, _NoDefault())
-        dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=kw_only)(cls)
+        # An `__init__` that is written by hand is inherited, not by new fields.
+        cls._writes_init = "__init__" in vars(cls) or (
+            not annotated and getattr(cls, "_writes_init", False)
+        )
+        options: Any = dict(init=not cls._writes_init, eq=False, repr=False)
+        try:
+            dataclasses.dataclass(frozen=True, kw_only=kw_only, **options)(cls)
+        except TypeError as error:
+            if "non-default argument" not in str(error):
+                raise
+            raise TypeError(
+                f"{cls.__name__}: {error}; give it a default, or make all fields of "
+                f"{cls.__name__} keywords: class {cls.__name__}(..., kw_only=True)"
+            ) from error
         # `@register_static @dataclass(frozen=True)` on top of it changes nothing: it
         # finds what it would set, but not these two, which it refuses to find.
         del cls.__setattr__, cls.__delattr__
@@ -50,10 +69,10 @@ class Value:
             setattr(cls, name, getattr(cls, name))
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        if "_is_static" not in vars(cls):
+        if cls not in _STATIC:
             with contextlib.suppress(ValueError):  # already: see above
                 jax.tree_util.register_static(cls)
-            cls._is_static = True
+            _STATIC.add(cls)
         return super().__new__(cls)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -63,25 +82,30 @@ class Value:
         raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # pyright: ignore[reportArgumentType]
-            value = getattr(self, field.name)
+        for name, value in self._given():
             if isinstance(value, list):
-                object.__setattr__(self, field.name, tuple(value))
+                object.__setattr__(self, name, tuple(value))
+
+    def _given(self, **wanted: bool) -> list[tuple[str, Any]]:
+        """Names and values, of fields that are as wanted: `init`, `repr`, `compare`."""
+        return [
+            (field.name, getattr(self, field.name))
+            for field in dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+            if all(getattr(field, name) == value for name, value in wanted.items())
+            if hasattr(self, field.name)
+        ]
 
     def __repr__(self) -> str:
-        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
+        fields = self.__dataclass_fields__  # pyright: ignore[reportAttributeAccessIssue]
         shown = [
-            f"{field.name}={_expression(getattr(self, field.name))}"
-            for field in fields
-            if getattr(self, field.name) != field.default
+            f"{name}={_expression(value)}"
+            for name, value in self._given(init=True, repr=True)
+            if _typed(value) != _typed(_default(fields[name]))
         ]
         return f"{type(self).__qualname__}({', '.join(shown)})"
 
     def _value(self) -> tuple:
-        # With the types: 1, 1.0 and True are equal, but compute in different dtypes.
-        fields = dataclasses.fields(self)  # pyright: ignore[reportArgumentType]
-        values = [getattr(self, field.name) for field in fields]
-        return (type(self), *((type(value), value) for value in values))
+        return (type(self), *(_typed(value) for _, value in self._given(compare=True)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Value) and self._value() == other._value()
@@ -90,8 +114,21 @@ class Value:
         return hash(self._value())
 
 
+def _typed(value: Any) -> tuple:
+    """With the type: 1, 1.0 and True are equal, but compute in different dtypes."""
+    return type(value), value
+
+
+def _default(field: Any) -> Any:
+    # By type: a class that was pickled by value has sentinels of its own.
+    if isinstance(field.default_factory, type(dataclasses.MISSING)):
+        return field.default
+    made = field.default_factory()
+    return tuple(made) if isinstance(made, list) else made
+
+
 class _NoDefault:
-    """In a class, hides the property that a field of its name would inherit.
+    """In a class, hides what a field of its name would inherit, such as a property.
 
     `dataclass` takes what the class has under the name for the field's default, and an
     instance cannot be given what a property of its class stands for.

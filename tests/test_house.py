@@ -52,6 +52,12 @@ def room_of(module):
     return f"{module[0]}/" if folder else module[0]
 
 
+def test_no_arrow_is_hidden():
+    hidden = re.compile(r"\b(import_module|__import__)\b")
+    names = [shown(m) for m, path in MODULES.items() if hidden.search(path.read_text())]
+    assert names == []
+
+
 def shown(module):
     return MODULES[module].relative_to(HOUSE.parent).as_posix()
 

@@ -48,7 +48,7 @@ def over(names):
 CELLS = {name for name, cell in ZOO.items() if "jaxrnn.cells" in type(cell).__module__}
 VARIANTS = {"wrapper", "residual", "bidirectional", "clip"}  # inside others too
 CORE = {"lstm", "gru_reset_before", "zoneout", "dense_skip", "residual_bidirectional"}
-FEW = {"lstm", "zoneout"}  # where test_scan.py has the others
+FEW = {"lstm", "zoneout"}  # where tests/methods has the others
 every_cell, core_gradients = over(ZOO.keys() - VARIANTS), over(CORE | CELLS)
 core_cells = over(CORE)
 few_cells = pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a dtype holds: other dtypes, and quotients near its ends."""
+"""Dtypes that hold others, told of aloud."""
 
 from typing import Any
 
@@ -10,15 +10,3 @@ def promoted(*dtypes: Any) -> Any:
     """The dtype that holds all of them, whatever the user lets be promoted silently."""
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(*map(jnp.dtype, dtypes))
-
-
-def relative_to(unit: jax.Array, values: Any) -> jax.Array:
-    """`values / unit`, for a positive unit of any size.
-
-    XLA divides by a scalar by its reciprocal, which is flushed to zero where the unit is
-    huge. So both are first brought towards 1, by a power of two.
-    """
-    half = 2.0 ** (int(jnp.finfo(unit.dtype).maxexp) // 2)
-    shift = jnp.where(unit > half, 1 / half, jnp.where(unit < 1 / half, half, 1.0))
-    shift = shift.astype(unit.dtype)
-    return (values * shift) / (unit * shift)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..arguments import checks
-from ..arguments.dtypes import relative_to
+from ..arguments.magnitude import relative_to
 from ..cell import Cell
 from ..methods import Scan
 from ..unrolling.call import Call, call_of, evaluate

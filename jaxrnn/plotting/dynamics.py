@@ -88,7 +88,8 @@ def lyapunov_spectrum(spectra: Any, ax: Any = None, *, title: str | None = None)
     """
     every = spectra if isinstance(spectra, Mapping) else {"exponents": spectra}
     for spectrum in every.values():
-        if not hasattr(spectrum, "exponents"):
+        parts = "exponents", "standard_error"
+        if not all(hasattr(spectrum, part) for part in parts):
             raise TypeError(
                 f"plotting.lyapunov_spectrum: got a {type(spectrum).__name__}, expected "
                 'a LyapunovSpectrum, or several by label, such as {"LSTM": ...}'

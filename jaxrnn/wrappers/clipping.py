@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from ..arguments.dtypes import promoted, relative_to
+from ..arguments.dtypes import promoted
+from ..arguments.magnitude import relative_to
 from ..arguments.numbers import is_number
 from ..context import contexts, emptied, filled
 from .wrapper import Wrapper, check_one_cell
