@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 from ..arguments import checks
 from ..arguments.magnitude import relative_to
+from ..arguments.varying import varying_with
 from ..cell import Cell
 from ..methods import Scan
 from ..unrolling.call import Call, call_of, evaluate
 from ..unrolling.run import every_carry
-from ..unrolling.varying import varying_with
 
 
 def carry_gradients(

@@ -1,4 +1,4 @@
-"""The run of a program over segments of time, and its derivative.
+"""The run of a program over segments of time, its tangent and its gradient.
 
 Forwards, a segment makes its drive, the carries step by step, and the outputs. For a
 derivative all carries are kept, and where products are large, the values of the taps
@@ -10,70 +10,48 @@ values of the taps, the step is
     carry_t = last piece(carry_(t-1), drive_t, v_t)
 
 All carries of a segment are known, so all its x_t are, and all its v_t are one product.
-Its tangent, `tangent.tangent_p`, gets them and
+`tangent` has the loop over its steps, with
 
     epsilon_t = x_t dW + d addends                     one product over all steps
 
-That is ordinary JAX around `tangent_p`, and so is its transpose, the gradient of W as one
-product over all steps.
+and the gradient, over the segments backwards, has Wbar = sum_t x_t^T epsilonbar_t as one
+product over all steps too. How long segments are, `whole` decides.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import jaxpr_as_fun, unmapped_aval
 from jax.interpreters import ad
 
-from .jaxprs import depend, is_variable, trace
-from .products import product
+from .jaxprs import depend, is_variable, piece, trace
+from .products import product, weight_gradient
 from .program import Program
 from .recurrence import is_floating, pairs
 from .segments import detached, over_segments
 from .store import store
-from .tangent import residuals, tangent_p
+from .tangent import back, blank, tangent
 
 
 class Passes(NamedTuple):
-    """One run in segments of `length` steps, and its derivative; for lists of arrays.
+    """One run in segments of `length` steps, and its derivatives; for lists of arrays.
 
-    Tangents are None where they are zero by structure. No gradient crosses a multiple of
-    `truncate` steps.
+    Tangents and gradients are None where they are zero by structure, or not wanted. No
+    gradient crosses a multiple of `truncate` steps.
     """
 
     program: Program
     length: int
     truncate: int | None
 
-    def differentiable(self, *, keeps: bool) -> Callable[[Any, Any, Any], Any]:
-        """(operands, first, inputs) -> final carry, outputs; also what `forward` keeps.
-
-        With `keeps` what is kept is an output with a tangent, so that the rule, which
-        reads it, may itself be differentiated as ordinary JAX. All that reads it must
-        then be cut wherever the function is cut.
-        """
-
-        def function(operands: Any, first: Any, inputs: Any) -> Any:
-            return self.forward(operands, first, inputs, keeps=keeps)
-
-        def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
-            results = self.differentiable(keeps=True)(*primals)
-            tangents = jax.tree.map(_none_for_zero, tangents)
-            dresults = self.tangent(primals, tangents, results[2:], keeps=keeps)
-            results = results[: len(dresults)]
-            return results, jax.tree.map(_zero_for_none, results, dresults)
-
-        function = jax.custom_jvp(function)
-        function.defjvp(rule, symbolic_zeros=True)
-        return function
-
     def forward(
-        self, operands: Any, first: Any, inputs: Any, *, keeps: bool
+        self, params: Any, first: Any, inputs: Any, *, keeps: bool
     ) -> tuple[Any, ...]:
         """The final carry, the outputs, and with `keeps` all carries and values."""
         program, plan = self.program, self.program.plan
+        operands = program.operands(params)
         consts = program.consts(operands)
         every = range(len(first))
         computed = None in program.shown  # outputs that are no leaves of the carry
@@ -100,9 +78,8 @@ class Passes(NamedTuple):
             values = [store(a, b, at[0]) for a, b in zip(values, more, strict=True)]
             return (carry, carries, values), made
 
-        steps = _steps(inputs)
-        timed = inputs, jnp.arange(steps, dtype="uint32")
-        state = first, *buffers(kept, steps)
+        timed = inputs, jnp.arange(_steps(inputs), dtype="uint32")
+        state = first, *buffers(kept, _steps(inputs))
         (final, carries, values), made = self._over(segment, state, timed)
         results = final, program.ys(made, carries)
         return (*results, list(carries.values()), values) if keeps else results
@@ -110,84 +87,150 @@ class Passes(NamedTuple):
     def tangent(
         self, primals: Any, tangents: Any, kept: Any, *, keeps: bool
     ) -> tuple[Any, ...]:
-        """The tangents of the results of `forward`, without those of what it keeps."""
-        program = self.program
-        (operands, first, inputs), (doperands, dfirst, dinputs) = primals, tangents
+        """The tangents of the results of `forward`, linear in `tangents`."""
+        program, plan = self.program, self.program.plan
+        (params, first, inputs), (dparams, dfirst, dinputs) = primals, tangents
+        operands, doperands = _jvp(program.operands, (params,), (dparams,))
 
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:
             (before, dbefore), (inputs, dinputs, carries, values) = state, timed
             (drive, led), (ddrive, dled) = _jvp(
                 program.drives, (operands, inputs), (doperands, dinputs)
             )
-            last, dlast, dcarries, dvalues = self._recurrence(
-                [*program.consts(operands), *before, *led],
-                [*program.consts(doperands), *dbefore, *dled],
-                carries,
-                values,
-                keeps,
-            )
+            args = [*program.consts(operands), *before, *led]
+            dargs = [*program.consts(doperands), *dbefore, *dled]
+            env, denv = plan.known_from(args, carries, values), pairs(plan.inputs, dargs)
+            epsilons = {}
+            for tap in plan.taps:
+                terms = [denv[v] for v in tap.addends if denv[v] is not None]
+                if denv[tap.weight] is not None:
+                    terms.append(product(env[tap.x], denv[tap.weight], tap.precision))
+                epsilons[tap.value] = sum(terms, jnp.zeros_like(env[tap.value]))
+            entering = (*plan.carry, *plan.entering)
+            moving = {v: t for v, t in denv.items() if t is not None and v in entering}
+            results = tangent(plan, env, moving, epsilons, _steps(carries))
+            dlast, dcarries = (_spread(plan.carry, leaves) for leaves in results)
             _, dmade = _jvp(
                 program.made, (operands, carries, drive), (doperands, dcarries, ddrive)
             )
-            results = [program.ys(dmade, dcarries)]
+            found = [program.ys(dmade, dcarries)]
             if keeps:
-                results += [dcarries, dvalues]
-            return (last, dlast), results
+                again = _again(plan)
+                _, dvalues = _jvp(again, (args, carries), (dargs, dcarries))
+                found += [dcarries, dvalues if values else []]
+            last = [leaf[0 if plan.reverse else -1] for leaf in carries]
+            return (last, dlast), found
 
-        segment = jax.checkpoint(
-            segment, prevent_cse=False, policy=jax.checkpoint_policies.nothing_saveable
-        )
         dfirst = [
-            _zeros(x) if dx is None and is_floating(v) else dx
-            for v, x, dx in zip(program.plan.carry, first, dfirst, strict=True)
+            blank(v.aval) if dx is None and is_floating(v) else dx
+            for v, dx in zip(plan.carry, dfirst, strict=True)
         ]
         (_, dfinal), results = self._over(
-            segment, (first, dfirst), (inputs, dinputs, *kept), self.truncate
+            segment, (first, dfirst), (inputs, dinputs, *kept), cut=_cut_tangent
         )
         return dfinal, *results
 
-    def _recurrence(
-        self, args: Any, dargs: Any, carries: Any, values: Any, keeps: bool
-    ) -> tuple[Any, Any, Any, Any]:
-        """The last carry, its tangent, and those of the carries and the values kept."""
-        plan = self.program.plan
-        env, denv = plan.known_from(args, carries, values), pairs(plan.inputs, dargs)
-        epsilons = []
-        for tap in plan.taps:
-            terms = [denv[v] for v in tap.addends if denv[v] is not None]
-            if denv[tap.weight] is not None:
-                terms.append(product(env[tap.x], denv[tap.weight], tap.precision))
-            epsilons.append(sum(terms, jnp.zeros_like(env[tap.value])))
-        moving = tuple(
-            i
-            for i, v in enumerate(plan.inputs)
-            if denv[v] is not None and (v in plan.carry or v in plan.entering)
-        )
-        tangents = tangent_p.bind(
-            *(env[v] for v in residuals(plan)),
-            *(denv[plan.inputs[i]] for i in moving),
-            *epsilons,
-            plan=plan,
-            length=_steps(carries),
-            moving=moving,
-            levels=(),
-        )
-        given = iter(tangents)
-        spread = [next(given) if is_floating(v) else None for v in plan.carry * 2]
-        dlast, dcarries = spread[: len(plan.carry)], spread[len(plan.carry) :]
-        dvalues = []
-        if keeps and values:
+    def gradient(self, primals: Any, kept: Any, gradients: Any) -> tuple[Any, Any, Any]:
+        """Of params, the first carry and the inputs, by those of what `forward` gives.
 
-            def again(args: Any, carries: Any) -> Any:
-                known = plan.known_from(args, carries, ())
-                return [known[tap.value] for tap in plan.taps]
+        Args:
+            gradients: of the final carry, the outputs, all carries and the values.
+        """
+        program, plan = self.program, self.program.plan
+        (params, first, inputs), (carries, values) = primals, kept
+        operands, of_operands = _vjp(program.operands, (params,))
+        consts = program.consts(operands)
+        floats = [i for i, v in enumerate(plan.carry) if is_floating(v)]
 
-            _, dvalues = _jvp(again, (args, carries), (dargs, dcarries))
-        last = [leaf[0 if plan.reverse else -1] for leaf in carries]
-        return last, dlast, dcarries, dvalues
+        def segment(state: Any, timed: Any) -> tuple[Any, Any]:
+            carrybar, sums = state
+            at, inputs, carries, values, ysbar, keptbar, valuesbar = timed
+            begin = at[-1] + 1 if plan.reverse else at[0] - 1
+            edge = at[-1] == steps - 1 if plan.reverse else at[0] == 0
+            before = [
+                jnp.where(edge, a, jax.lax.dynamic_index_in_dim(rows, begin, 0, False))
+                for a, rows in zip(first, kept[0], strict=True)
+            ]
+            if self.truncate is not None:  # nor does a derivative of this cross
+                entry = at[-1] + 1 if plan.reverse else at[0]
+                before = detached(before, (entry % self.truncate == 0) & ~edge)
+            (drive, led), of_drives = _vjp(program.drives, (operands, inputs))
+            _, of_made = _vjp(program.made, (operands, carries, drive))
+            args = [*consts, *before, *led]
+            env = plan.known_from(args, carries, values)
+            bars = _Sum()
+            madebar = program.unshown(ysbar)
+            operandsbar, everybar, drivebar = of_made(madebar)
+            everybar = [
+                _plus(a, b)
+                for a, b in zip(everybar, program.of_carries(ysbar), strict=True)
+            ]
+            everybar = [_plus(a, b) for a, b in zip(everybar, keptbar, strict=True)]
+            if any(bar is not None for bar in valuesbar):
+                _, of_again = _vjp(_again(plan), (args, carries))
+                argsbar, more = of_again(valuesbar)
+                for v, bar in zip(plan.inputs, argsbar, strict=True):
+                    bars.add(v, bar)
+                everybar = [_plus(a, b) for a, b in zip(everybar, more, strict=True)]
+            moving = [
+                v
+                for v in plan.inputs
+                if v in plan.entering and v not in plan.carry and is_floating(v)
+            ]
+            given = [everybar[i] for i in floats]
+            found, epsilonbars = back(plan, env, carrybar, given, moving, _steps(carries))
+            for v, bar in found.items():
+                bars.add(v, bar)
+            for tap in plan.taps:
+                bar = epsilonbars[tap.value]
+                for v in tap.addends:
+                    bars.add(v, bar)
+                x = env[tap.x]
+                bars.add(tap.weight, weight_gradient(bar, x, tap.precision))
+            for v in plan.drive:
+                if v in epsilonbars:
+                    bars.add(v, epsilonbars[v])
+            ledbar = [bars.get(v) for v in plan.drive]
+            of_project, inputsbar = of_drives((drivebar, ledbar))
+            constsbar = program.as_operands([bars.get(v) for v in plan.consts])
+            leaves = sums
+            for part in (operandsbar, of_project, constsbar):
+                leaves = [*map(_plus, leaves, operands_tree.flatten_up_to(part))]
+            sums = [
+                leaf if used else None
+                for leaf, used in zip(leaves, program.used, strict=True)
+            ]
+            return ([bars.get(plan.carry[i]) for i in floats], sums), inputsbar
+
+        steps = _steps(inputs)
+        finalbar, ysbar, keptbar, valuesbar = gradients
+        start = [
+            blank(plan.carry[i].aval) if finalbar[i] is None else finalbar[i]
+            for i in floats
+        ]
+        leaves, operands_tree = jax.tree.flatten(operands)
+        sums = [
+            blank(jax.typeof(leaf)) if used else None
+            for leaf, used in zip(leaves, program.used, strict=True)
+        ]
+        timed = jnp.arange(steps, dtype="int32"), inputs, carries, values
+        timed = (*timed, ysbar, keptbar, valuesbar)
+        (carrybar, sums), inputsbar = self._over(
+            segment, (start, sums), timed, cut=_cut_gradient, backwards=True
+        )
+        firstbar = [None] * len(first)
+        for i, bar in zip(floats, carrybar, strict=True):
+            firstbar[i] = bar
+        (paramsbar,) = of_operands(operands_tree.unflatten(sums))
+        return paramsbar, firstbar, inputsbar
 
     def _over(
-        self, segment: Any, carry: Any, inputs: Any, truncate: int | None = None
+        self,
+        segment: Any,
+        carry: Any,
+        inputs: Any,
+        cut: Any = None,
+        backwards: bool = False,
     ) -> tuple[Any, Any]:
         return over_segments(
             segment,
@@ -195,26 +238,45 @@ class Passes(NamedTuple):
             inputs,
             steps=_steps(inputs),
             length=self.length,
-            reverse=self.program.plan.reverse,
-            truncate=truncate,
-            cut=_cut,
+            reverse=self.program.plan.reverse != backwards,
+            truncate=None if cut is None else self.truncate,
+            cut=cut or detached,
         )
 
 
-def run(
-    program: Program,
-    params: Any,
-    carry: Any,
-    inputs: Any,
-    *,
-    length: int,
-    truncate: int | None,
-) -> tuple[Any, Any]:
-    """The final carry and the outputs, in segments of `length` steps."""
-    first, carry_tree = jax.tree.flatten(carry)
-    function = Passes(program, length, truncate).differentiable(keeps=False)
-    final, ys = function(program.operands(params), first, jax.tree.leaves(inputs))
-    return carry_tree.unflatten(final), program.ys_tree.unflatten(ys)
+class _Sum:
+    """Sums by variable; of nothing, None."""
+
+    def __init__(self) -> None:
+        self._of: dict[Any, Any] = {}
+
+    def add(self, variable: Any, term: Any) -> None:
+        self._of[variable] = _plus(self._of.get(variable), term)
+
+    def get(self, variable: Any) -> Any:
+        return self._of.get(variable)
+
+
+def _plus(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def _again(plan: Any) -> Any:
+    """The values of the taps, as a function of what they are made from."""
+
+    def again(args: Any, carries: Any) -> Any:
+        known = plan.known_from(args, carries, ())
+        return [known[tap.value] for tap in plan.taps]
+
+    return again
+
+
+def _spread(variables: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
+    """The leaves in the places of the floating variables, None in the others."""
+    given = iter(leaves)
+    return [next(given) if is_floating(v) else None for v in variables]
 
 
 def _jvp(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
@@ -244,30 +306,67 @@ def _jvp(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
     return structure.unflatten(results), structure.unflatten(dresults)
 
 
-def _steps(inputs: Any) -> int:
+def _vjp(function: Any, primals: Any) -> tuple[Any, Any]:
+    """As `jax.vjp`, with None for gradients that are zero by structure, both ways."""
+    values, tree = jax.tree.flatten(primals)
+    structure: Any = None
+
+    def flat(*values: Any) -> list[Any]:
+        nonlocal structure
+        leaves, structure = jax.tree.flatten(function(*tree.unflatten(values)))
+        return leaves
+
+    closed = trace(flat, *values)
+    outvars, invars = closed.jaxpr.outvars, closed.jaxpr.invars
+
+    def pull(bars: Any) -> Any:
+        of = _Sum()
+        for v, bar in zip(outvars, structure.flatten_up_to(bars), strict=True):
+            if is_variable(v):
+                of.add(v, bar)
+        shown = [v for v in dict.fromkeys(filter(is_variable, outvars))]
+        shown = [v for v in shown if of.get(v) is not None and is_floating(v)]
+        part = piece(closed, shown, ())
+        moving = [v for v in part.inputs if is_floating(v)]
+        env = pairs(invars, values)
+
+        def moved(*given: Any) -> list[Any]:
+            every = env | pairs(moving, given)
+            return part(*(every[v] for v in part.inputs))
+
+        def gradients(*args: Any) -> list[Any]:
+            _, back = jax.vjp(moved, *args[: len(moving)])
+            return list(back(list(args[len(moving) :])))
+
+        # Traced, so that what is made on the way and not read is left out.
+        args = [*(env[v] for v in moving), *(of.get(v) for v in shown)]
+        derived = trace(gradients, *args)
+        found = piece(derived, derived.jaxpr.outvars, ())
+        given = pairs(derived.jaxpr.invars, args)
+        found = pairs(moving, found(*(given[v] for v in found.inputs)))
+        return tree.unflatten([found.get(v) for v in invars])
+
+    return structure.unflatten(jaxpr_as_fun(closed)(*values)), pull
+
+
+def _steps(inputs: Any) -> Any:
     return jax.tree.leaves(inputs)[0].shape[0]
-
-
-def _none_for_zero(tangent: Any) -> Any:
-    return None if isinstance(tangent, SymbolicZero) else tangent
-
-
-def _zero_for_none(primal: Any, tangent: Any) -> Any:
-    aval = jax.typeof(primal).to_tangent_aval()
-    return SymbolicZero(aval) if tangent is None else tangent
-
-
-def _zeros(primal: Any) -> Any:
-    return ad.instantiate_zeros(ad.Zero(jax.typeof(primal).to_tangent_aval()))
 
 
 def _rows(aval: Any, steps: int) -> Any:
     return ad.instantiate_zeros(ad.Zero(unmapped_aval(steps, 0, aval)))
 
 
-def _cut(state: Any, crossed: Any) -> Any:
+def _cut_tangent(state: Any, crossed: Any) -> Any:
     """No gradient of any order passes: the carry is a value, and its tangent zero."""
     before, dbefore = state
-    return detached(before, crossed), jax.tree.map(
-        lambda leaf: jnp.where(crossed, jnp.zeros_like(leaf), leaf), dbefore
-    )
+    return detached(before, crossed), _zeroed(dbefore, crossed)
+
+
+def _cut_gradient(state: Any, crossed: Any) -> Any:
+    carrybar, sums = state
+    return _zeroed(carrybar, crossed), sums
+
+
+def _zeroed(tree: Any, where: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.where(where, jnp.zeros_like(leaf), leaf), tree)

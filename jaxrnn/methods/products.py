@@ -40,6 +40,11 @@ def _transpose_x(dy: Any, x: Any, weight: Any, *, precision: Any) -> jax.Array:
 
 
 def _transpose_weight(dy: Any, x: Any, weight: Any, *, precision: Any) -> jax.Array:
+    return weight_gradient(dy, x, precision)
+
+
+def weight_gradient(dy: Any, x: Any, precision: Any) -> jax.Array:
+    """x^T dy, the sum over the rows of all leading axes."""
     rows = tuple(range(x.ndim - 1))
     return jax.lax.dot_general(x, dy, ((rows, rows), ((), ())), precision)
 
@@ -69,13 +74,18 @@ class Exposed(NamedTuple):
 
         f(consts, data) = apply(consts, weights(consts), data)
 
-    `same` has the number of the data that an output is, or None, for every output.
+    `count` is the number of weights, and `of_params` has the constants that they are made
+    of. `results` has the shapes of the outputs, and `same` for every output the number of
+    the data that it is, or None.
     `effects` says whether f does anything else, such as printing, and `has_vjp` whether
     it has a `jax.custom_vjp` anywhere.
     """
 
     weights: Callable[[Sequence[Any]], list[Any]]
     apply: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], list[Any]]
+    count: int
+    of_params: set[int]
+    results: list[Any]
     same: list[int | None]
     effects: bool
     has_vjp: bool
@@ -120,7 +130,10 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     place = {v: i for i, v in enumerate(jaxpr.jaxpr.invars[num:])}
     same = [place.get(v) if is_variable(v) else None for v in jaxpr.jaxpr.outvars]
     has_vjp = holds(jaxpr.jaxpr.eqns, custom_vjp_call_p)
-    return Exposed(weights, apply, same, bool(jaxpr.effects), has_vjp)
+    made_of = piece(jaxpr, [variable for variable, _ in wanted], ()).inputs
+    of_params = {i for i, v in enumerate(jaxpr.jaxpr.invars[:num]) if v in made_of}
+    about = len(wanted), of_params, jaxpr.out_avals, same, bool(jaxpr.effects), has_vjp
+    return Exposed(weights, apply, *about)
 
 
 def _data_side(eqn: Any, of_data: set[Any]) -> int | None:

@@ -8,7 +8,7 @@ from jax.extend.core.primitives import custom_vjp_call_p
 
 from .jaxprs import depend, holds, piece, trace
 from .products import expose, product_p
-from .recurrence import NoGradient, Recurrence
+from .recurrence import NoGradient, Recurrence, is_floating
 from .segments import bytes_of
 
 # The value of a tap is made again by 2 n operations, or saved and read back: what is read
@@ -55,6 +55,7 @@ class Program:
         carry: `(*batch, ...)`.
         inputs: those of one step, `(*batch, ...)`, or their shapes.
         save: the values of the taps even where they are small.
+        weights: which leaves of the params may be weights; None: all.
 
     Raises:
         NoGradient: if the step has none in reverse mode, or the cell has effects, or a
@@ -62,11 +63,18 @@ class Program:
     """
 
     def __init__(
-        self, functions: Functions, carry: Any, inputs: Any, *, save: bool
+        self,
+        functions: Functions,
+        carry: Any,
+        inputs: Any,
+        *,
+        save: bool,
+        weights: Sequence[bool] | None = None,
     ) -> None:
         params, self.params_tree = jax.tree.flatten(functions.params)
         first, self.carry_tree = jax.tree.flatten(carry)
         inputs, self.inputs_tree = jax.tree.flatten(inputs)
+        self.save = save
         self.drive_tree: Any = None
         self.ys_tree: Any = None
         self.functions = functions._replace(params=None)  # a rule keeps the program
@@ -82,6 +90,7 @@ class Program:
         )
         self.step = expose(self._step, params, [*first, *drive])
         self.output = expose(self._output, params, [*first, *drive])
+        self.of_ys = self.output.results
         self.shown = [
             i if i is not None and i < len(first) else None for i in self.output.same
         ]
@@ -89,9 +98,15 @@ class Program:
             raise NoGradient
         if self.project.has_vjp or self.output.has_vjp:
             raise NoGradient  # `jax.vmap` refuses its tangent, which `bptt` takes
-        operands = self.operands(functions.params)
+        self.weights = weights or [True] * len(params)
+        parts = self.project, self.step, self.output
+        self.weighing = sorted(
+            i for i in set().union(*(p.of_params for p in parts)) if self.weights[i]
+        )
+        operands = self.operands(params)
         first_weight, count = len(params), len(operands[2]) // 2
         self.of_params = [*map(jax.typeof, params)]
+        self.used = self._used(operands, first, inputs, drive)
         apply = self.step.apply
 
         def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
@@ -134,28 +149,98 @@ class Program:
         leaves, self.ys_tree = jax.tree.flatten(ys)
         return leaves
 
-    def segment_length(self) -> int | None:
+    def _used(self, operands: Any, first: Any, inputs: Any, drive: Any) -> list[bool]:
+        """Which of the operands have gradients: floating ones that something reads."""
+        leaves, tree = jax.tree.flatten(operands)
+
+        def every(*args: Any) -> list[Any]:
+            params, of_project, of_step, of_output = tree.unflatten(args[: len(leaves)])
+            rest = list(args[len(leaves) :])
+            inputs, data = (
+                rest[: self.inputs_tree.num_leaves],
+                rest[-len(drive) - self.size :],
+            )
+            return [
+                *self.project.apply(params, of_project, inputs),
+                *self.step.apply(params, of_step, data),
+                *self.output.apply(params, of_output, data),
+            ]
+
+        closed = trace(every, *leaves, *inputs, *first, *drive)
+        read = piece(closed, closed.jaxpr.outvars, ()).inputs
+        return [is_floating(v) and v in read for v in closed.jaxpr.invars[: len(leaves)]]
+
+    def batched(
+        self,
+        flags: Sequence[Sequence[bool]],
+        params: Sequence[Any],
+        carry: Sequence[Any],
+        inputs: Sequence[Any],
+    ) -> "Program":
+        """The same with more batch axes, from the inside out.
+
+        Args:
+            flags: of every axis, which of the params have it.
+            params, carry: with these axes in front.
+            inputs: with these after the axis of time.
+        """
+        functions = self.functions
+        for own in flags:
+            axes = self.params_tree.unflatten([0 if flag else None for flag in own])
+            functions = functions._replace(
+                project=jax.vmap(functions.project, (axes, 0)),
+                step=jax.vmap(functions.step, (axes, 0, 0)),
+                output=jax.vmap(functions.output, (axes, 0, 0)),
+            )
+        one = jax.eval_shape(lambda: [leaf[0] for leaf in inputs])
+        return Program(
+            functions._replace(params=self.params_tree.unflatten(params)),
+            self.carry_tree.unflatten(carry),
+            self.inputs_tree.unflatten(one),
+            save=self.save,
+            weights=self.weights,
+        )
+
+    def multiplications(self) -> int:
+        """In the products of a step."""
+        sizes = [tap.x.aval.size * tap.product.aval.shape[-1] for tap in self.plan.taps]
+        return sum(size for size in sizes if isinstance(size, int))
+
+    def segment_length(self, copies: int = 1) -> int | None:
         """Steps whose drive, and values of taps, take as much memory as `CACHE`.
 
         Or as the weights, if they are more: every segment reads all of them and adds to
         all of their gradients, which its products have to be worth. None where a size is
-        symbolic.
+        symbolic. For so many copies side by side.
         """
         values = [tap.value.aval for tap in self.plan.taps]
         drive = [variable.aval for variable in self.plan.drive]
         sizes = bytes_of(drive), bytes_of(values)
         if not all(isinstance(size, int) for size in sizes):
             return None
-        step = max(*sizes, 1)
-        return max(1, max(CACHE, bytes_of(self.of_params)) // step)
+        step = copies * max(*sizes, 1)
+        weights = copies * bytes_of([self.of_params[i] for i in self.weighing])
+        return max(1, max(CACHE, weights) // step)
 
-    def operands(self, params: Any) -> tuple[list[Any], ...]:
+    def operands(self, params: Sequence[Any]) -> tuple[list[Any], ...]:
         """The parameters, and the weights of the products of each function."""
-        leaves = jax.tree.leaves(params)
-        weights = self.step.weights(leaves)
+        weights = self.step.weights(params)
         # The transposes are made here, once, and not in every segment.
         of_step = [*weights, *(weight.T for weight in weights)]
-        return leaves, self.project.weights(leaves), of_step, self.output.weights(leaves)
+        return (
+            [*params],
+            self.project.weights(params),
+            of_step,
+            self.output.weights(params),
+        )
+
+    def as_operands(self, consts: Sequence[Any]) -> tuple[list[Any], ...]:
+        """Gradients of the plan's constants, in the places of the operands."""
+        params, of_step = consts[: len(self.of_params)], consts[len(self.of_params) :]
+        of_project, of_output = (
+            [None] * part.count for part in (self.project, self.output)
+        )
+        return [*params], of_project, [*of_step], of_output
 
     @staticmethod
     def consts(operands: Any) -> list[Any]:
@@ -180,6 +265,18 @@ class Program:
             carries, drive
         )
         return [y for y, i in zip(ys, self.shown, strict=True) if i is None]
+
+    def unshown(self, of_ys: Sequence[Any]) -> list[Any]:
+        """Of what belongs to all outputs, that of those that are `made`."""
+        return [y for y, i in zip(of_ys, self.shown, strict=True) if i is None]
+
+    def of_carries(self, of_ys: Sequence[Any]) -> list[Any]:
+        """The gradients of the leaves of the carry that outputs are, or None."""
+        sums: list[Any] = [None] * self.size
+        for y, i in zip(of_ys, self.shown, strict=True):
+            if i is not None and y is not None:
+                sums[i] = y if sums[i] is None else sums[i] + y
+        return sums
 
     def ys(self, made: Sequence[Any], carries: Any) -> list[Any]:
         """All outputs, of those that are `made` and the carries."""

@@ -11,10 +11,10 @@ from ..arguments.keys import Keys
 from ..arguments.numbers import check_sizes
 from ..cell import Cell
 from ..value import Value
-from .bptt import run
 from .program import Functions, Program
 from .recurrence import NoGradient
 from .segments import near, over_segments, within
+from .whole import run
 
 
 class Scan(Value, kw_only=True):
@@ -150,12 +150,19 @@ class Scan(Value, kw_only=True):
         if not jax.tree.leaves(carry) or T == 0:
             return functions.segment(carry, inputs)
         segment, program = functions.segment, None
-        wanted = T if isinstance(T, int) else None
         if not self.autodiff:
             one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
+            # What each example has of its own, such as a key, is no weight.
+            own = jax.tree.map(lambda _: params_axes is None, params)
+            if params_axes is not None:
+                own = (jax.tree.map(lambda _: True, params[0]), own[1])
+            own = [*jax.tree.leaves(own), *(False for _ in jax.tree.leaves(sequence))]
             with contextlib.suppress(NoGradient):
-                program = Program(functions, carry, one, save=self.remat)
-                wanted = program.segment_length()
+                program = Program(functions, carry, one, save=self.remat, weights=own)
+        if program is not None and not self.remat:
+            options = dict(segment=self.segment, truncate=self.truncate)
+            return run(program, functions.params, carry, inputs, **options)
+        wanted = T if isinstance(T, int) else None
         if self.remat and self.segment is None:
             if not isinstance(T, int):
                 raise ValueError(
@@ -171,10 +178,9 @@ class Scan(Value, kw_only=True):
         else:
             length = near(T, wanted)
         if program is not None:
-            function = functools.partial(run, program, functions.params, length=length)
-            if not self.remat:
-                return function(carry, inputs, truncate=self.truncate)
-            segment = functools.partial(function, truncate=None)
+            segment = functools.partial(
+                run, program, functions.params, segment=length, truncate=None
+            )
         if self.remat:
             segment = jax.checkpoint(
                 segment,

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from ..arguments import checks
 from ..arguments.dtypes import promoted
 from ..arguments.keys import Keys
+from ..arguments.varying import varying_with
 from ..cell import Cell, as_input
 from ..context import contexts, emptied, filled
 from .held import holding
 from .probes import Gated, Observed, Perturbed
 from .streams import Streams, zeroed
-from .varying import varying_with
 
 # (run, cell, params, first, carries, xs) -> what is seen of one cell: of the carry before
 # its first step and those after every step.

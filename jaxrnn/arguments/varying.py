@@ -21,5 +21,13 @@ def varying_with(others: Any, tree: Any) -> Any:
             leaf = jax.random.key_data(leaf)
         return jnp.sum(jnp.ravel(leaf)[:0].astype(bool), dtype="int8")
 
-    zero = sum(map(zero_of, jax.tree.leaves(others)))
-    return jax.tree.map(lambda leaf: leaf + jnp.astype(zero, leaf.dtype), tree)
+    zero: Any = sum(map(zero_of, jax.tree.leaves(others)))
+
+    def varying(leaf: Any) -> jax.Array:
+        if not jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
+            return leaf + jnp.astype(zero, jnp.result_type(leaf))
+        data = jax.random.key_data(leaf)
+        impl = jax.random.key_impl(leaf)
+        return jax.random.wrap_key_data(data + jnp.astype(zero, data.dtype), impl=impl)
+
+    return jax.tree.map(varying, tree)
