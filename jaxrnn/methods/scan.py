@@ -9,6 +9,7 @@ import jax
 
 from ..arguments.keys import Keys
 from ..arguments.numbers import check_sizes
+from ..arguments.varying import varying_with
 from ..cell import Cell
 from ..value import Value
 from .program import Functions, Program
@@ -128,6 +129,9 @@ class Scan(Value, kw_only=True):
             params_axes: which of the params have batch axes, as `jax.vmap` has it.
         """
         T = jax.tree.leaves(xs)[0].shape[0]
+        # The gradient of what is the same on all devices is summed over them here, once.
+        every = params, carry, xs, keys
+        params, carry, xs, keys = varying_with(every, every)
         sequence, step = (None, None) if keys is None else keys
 
         def project(params: Any, inputs: Any) -> Any:

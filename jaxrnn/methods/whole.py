@@ -18,7 +18,6 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive, jaxpr_as_fun, unmapped_aval
 from jax.interpreters import ad, batching, mlir, partial_eval
 
-from ..arguments.varying import varying_with
 from .bptt import Passes
 from .levels import (
     TURNS_FROM,
@@ -122,8 +121,6 @@ def run(
 ) -> tuple[Any, Any]:
     """The final carry and the outputs."""
     args = jax.tree.leaves((params, carry, inputs))
-    # The gradient of what is the same on all devices is summed over them here, once.
-    args = varying_with(args, args)
     whole = Whole(program, segment, truncate, tuple(map(jax.typeof, args)))
     results = forward_p.bind(*args, whole=whole, levels=())
     final, ys = results[: program.size], results[program.size :]
