@@ -17,10 +17,7 @@ TURNS_FROM = 2**17
 
 
 class Level(NamedTuple):
-    """An axis of so many entries.
-
-    Among the axes of an argument that has it, it is the first; but an axis of data comes
-    after that of time.
+    """An axis of so many entries, the first of an argument that has it but for time.
 
     Args:
         size: of the axis.
@@ -38,9 +35,9 @@ class Level(NamedTuple):
         return self._replace(flags=(*self.flags, *flags))
 
 
-def place(kind: str, level: Level) -> int:
-    """Where the axis of a level is put."""
-    return 1 if kind == "timed" and not level.of_models else 0
+def place(kind: str) -> int:
+    """Where a new axis is put: in front, but after the axis of time."""
+    return 1 if kind == "timed" else 0
 
 
 def moved(
@@ -69,7 +66,7 @@ def moved(
     def put(arg: Any, axis: Any, kind: str, flag: bool) -> Any:
         if axis is None and flag:
             arg, axis = jnp.broadcast_to(arg, (size, *arg.shape)), 0
-        return jnp.moveaxis(arg, axis, place(kind, level)) if flag else arg
+        return jnp.moveaxis(arg, axis, place(kind)) if flag else arg
 
     return [*map(put, args, axes, kinds, flags)], level
 
@@ -84,7 +81,7 @@ def batched(
     for level in levels:
         flags = [True] * len(kinds) if of is None else level.flags[of]
         avals = [
-            unmapped_aval(level.size, place(kind, level), aval) if flag else aval
+            unmapped_aval(level.size, place(kind), aval) if flag else aval
             for aval, kind, flag in zip(avals, kinds, flags, strict=True)
         ]
     return list(avals)
@@ -105,15 +102,9 @@ class Signature(NamedTuple):
     gradients: bool = False
 
 
-def axis_of(
-    kind: str, flags: Sequence[bool], levels: Sequence[Level], number: int
-) -> int:
-    """Where the axis of a level is, among those of other levels."""
-    layout: list[int] = [-1] if kind == "timed" else []
-    for i, (flag, level) in enumerate(zip(flags, levels, strict=True)):
-        if flag:
-            layout.insert(place(kind, level), i)
-    return layout.index(number)
+def axis_of(kind: str, flags: Sequence[bool], number: int) -> int:
+    """Where the axis of a level is: behind those of the levels around it."""
+    return place(kind) + sum(flags[number + 1 :])
 
 
 def copies(levels: Sequence[Level], take_turns: bool) -> int:
@@ -125,12 +116,8 @@ def copies(levels: Sequence[Level], take_turns: bool) -> int:
     return count
 
 
-def with_axis(
-    arg: Any, kind: str, flags: Sequence[bool], levels: Sequence[Level], number: int
-) -> Any:
-    """An argument with the axis of a level, which is now among its flags."""
-    axis = axis_of(kind, flags, levels, number)
-    shape = [*arg.shape[:axis], levels[number].size, *arg.shape[axis:]]
+def with_axis(arg: Any, axis: int, size: int) -> Any:
+    shape = [*arg.shape[:axis], size, *arg.shape[axis:]]
     return jnp.broadcast_to(jnp.expand_dims(arg, axis), shape)
 
 
@@ -151,11 +138,11 @@ def over_models(
         for flags in (signature.flags, signature.result_flags)
     )
     axes = [
-        axis_of(kind, flags, levels, number) if flags[number] else None
+        axis_of(kind, flags, number) if flags[number] else None
         for kind, flags in zip(signature.kinds, every, strict=True)
     ]
     out = [
-        axis_of(kind, flags, levels, number) if flags[number] else None
+        axis_of(kind, flags, number) if flags[number] else None
         for kind, flags in zip(signature.result_kinds, result_every, strict=True)
     ]
 

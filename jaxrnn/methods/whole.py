@@ -152,7 +152,7 @@ def _forward_batch(
 ) -> tuple[list[Any], list[int]]:
     args, level = moved(args, axes, whole.kinds, weights=whole.program.weighing)
     results = forward_p.bind(*args, whole=whole, levels=(*levels, level))
-    return results, [place(kind, level) for kind in whole.result_kinds]
+    return results, [place(kind) for kind in whole.result_kinds]
 
 
 def _forward_jvp(
@@ -226,7 +226,7 @@ def _tangent_batch(
     args, level = moved(args, axes, kinds, weights=weights, derived=derived)
     results = tangent_p.bind(*args, whole=whole, levels=(*levels, level))
     kinds = _some(whole.result_kinds, _floating(whole))
-    return results, [place(kind, level) for kind in kinds]
+    return results, [place(kind) for kind in kinds]
 
 
 def _tangent_jvp(primals: Any, tangents: Any, **static: Any) -> tuple[Any, Any]:
@@ -296,7 +296,7 @@ def _gradient_batch(
     args, level = moved(args, axes, every, weights=weights, derived=derived, full=given)
     level = level._replace(flags=(*level.flags[:count], *(True for _ in kinds)))
     static = dict(whole=whole, levels=(*levels, level), seen=seen)
-    return gradient_p.bind(*args, **static), [place(kind, level) for kind in kinds]
+    return gradient_p.bind(*args, **static), [place(kind) for kind in kinds]
 
 
 def _gradient_jvp(primals: Any, tangents: Any, **static: Any) -> tuple[Any, Any]:
@@ -358,8 +358,8 @@ def _folded(
         for i, (flag, need) in enumerate(zip(own, needed, strict=True)):
             if need and not flag:
                 own[i] = True
-                here = [every[i] for every in flags]
-                args[i] = with_axis(args[i], kinds[i], here, levels, number)
+                axis = axis_of(kinds[i], [every[i] for every in flags], number)
+                args[i] = with_axis(args[i], axis, levels[number].size)
     params, carry, inputs = whole.split(args[: len(whole.avals)])
     program = whole.program.batched(
         [own[: len(params)] for own in flags], params, carry, inputs
@@ -372,7 +372,7 @@ def _folded(
     for at, (i, result) in enumerate(zip(whole.moving, results, strict=True)):
         here = [own[i] for own in flags]
         axes = [
-            axis_of(kinds[i], here, levels, number)
+            axis_of(kinds[i], here, number)
             for number, of_results in enumerate(wanted)
             if here[number] and not of_results[at]
         ]
