@@ -52,7 +52,7 @@ class Passes(NamedTuple):
         """The final carry, the outputs, and with `keeps` all carries and values."""
         program, plan = self.program, self.program.plan
         operands = program.operands(params)
-        consts = program.consts(operands)
+        consts = operands.consts
         every = range(len(first))
         computed = None in program.shown  # outputs that are no leaves of the carry
         kept = every if keeps else sorted({i for i in program.shown if i is not None})
@@ -97,8 +97,8 @@ class Passes(NamedTuple):
             (drive, led), (ddrive, dled) = _jvp(
                 program.drives, (operands, inputs), (doperands, dinputs)
             )
-            args = [*program.consts(operands), *before, *led]
-            dargs = [*program.consts(doperands), *dbefore, *dled]
+            args = [*operands.consts, *before, *led]
+            dargs = [*doperands.consts, *dbefore, *dled]
             env, denv = plan.known_from(args, carries, values), pairs(plan.inputs, dargs)
             epsilons = {}
             for tap in plan.taps:
@@ -139,7 +139,7 @@ class Passes(NamedTuple):
         program, plan = self.program, self.program.plan
         (params, first, inputs), (carries, values) = primals, kept
         operands, of_operands = _vjp(program.operands, (params,))
-        consts = program.consts(operands)
+        consts = operands.consts
         floats = [i for i, v in enumerate(plan.carry) if is_floating(v)]
 
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:

@@ -4,9 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core.primitives import custom_vjp_call_p
+import jax.numpy as jnp
+from jax.extend.core.primitives import (
+    add_p,
+    custom_vjp_call_p,
+    div_p,
+    max_p,
+    min_p,
+    mul_p,
+    sub_p,
+)
 
-from .jaxprs import depend, holds, piece, trace
+from .jaxprs import depend, holds, is_variable, piece, trace
 from .products import expose, product_p
 from .recurrence import NoGradient, Recurrence, is_floating
 from .segments import bytes_of
@@ -14,6 +23,8 @@ from .segments import bytes_of
 # The value of a tap is made again by 2 n operations, or saved and read back: what is read
 # back costs memory, and what is made again costs time as n, the size of the operand.
 SAVE_FROM = 384
+
+ELEMENTWISE = (add_p, sub_p, mul_p, div_p, max_p, min_p)
 
 # Bytes; the second level of a processor's cache, or a part of the third.
 CACHE = 2 * 2**20
@@ -47,6 +58,20 @@ class Functions(NamedTuple):
         return carry, jax.vmap(self.output, (None, 0, 0))(params, carries, drive)
 
 
+class Operands(NamedTuple):
+    """What all steps share.
+
+    Attributes:
+        consts: of the plan: the parameters, the weights of the step's products, these
+            transposed, and what else is made of parameters alone.
+        project, output: the weights of the products of these.
+    """
+
+    consts: list[Any]
+    project: list[Any]
+    output: list[Any]
+
+
 class Program:
     """The same functions with their products laid open, and a plan of the loop.
 
@@ -54,6 +79,7 @@ class Program:
         functions: of the cell.
         carry: `(*batch, ...)`.
         inputs: those of one step, `(*batch, ...)`, or their shapes.
+        batch_ndim: how many axes that is.
         save: the values of the taps even where they are small.
         weights: which leaves of the params may be weights; None: all.
 
@@ -68,14 +94,16 @@ class Program:
         carry: Any,
         inputs: Any,
         *,
+        batch_ndim: int,
         save: bool,
         weights: Sequence[bool] | None = None,
     ) -> None:
         params, self.params_tree = jax.tree.flatten(functions.params)
         first, self.carry_tree = jax.tree.flatten(carry)
         inputs, self.inputs_tree = jax.tree.flatten(inputs)
-        self.save = save
+        self.batch_ndim, self.save = batch_ndim, save
         self.drive_tree: Any = None
+        self.fixed: Callable[[Sequence[Any]], list[Any]] = lambda consts: []
         self.ys_tree: Any = None
         self.functions = functions._replace(params=None)  # a rule keeps the program
         self.size = len(first)
@@ -104,16 +132,18 @@ class Program:
             i for i in set().union(*(p.of_params for p in parts)) if self.weights[i]
         )
         operands = self.operands(params)
-        first_weight, count = len(params), len(operands[2]) // 2
+        first_weight, count = len(params), self.step.count
         self.of_params = [*map(jax.typeof, params)]
-        self.used = self._used(operands, first, inputs, drive)
         apply = self.step.apply
 
         def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
             of_step = consts[first_weight : first_weight + count]
             return apply(consts[:first_weight], of_step, [*carry, *drive])
 
-        consts = self.consts(operands)
+        self.fixed, whole = _settled(whole, operands.consts, first, drive)
+        operands = self.operands(params)
+        consts = operands.consts
+        self.used = self._used(whole, operands, first, inputs, drive)
         self.lead, step = _led(whole, consts, first, drive)
         self.plan = Recurrence(
             step,
@@ -149,21 +179,22 @@ class Program:
         leaves, self.ys_tree = jax.tree.flatten(ys)
         return leaves
 
-    def _used(self, operands: Any, first: Any, inputs: Any, drive: Any) -> list[bool]:
+    def _used(
+        self, step: Any, operands: Any, first: Any, inputs: Any, drive: Any
+    ) -> list[bool]:
         """Which of the operands have gradients: floating ones that something reads."""
         leaves, tree = jax.tree.flatten(operands)
 
         def every(*args: Any) -> list[Any]:
-            params, of_project, of_step, of_output = tree.unflatten(args[: len(leaves)])
-            rest = list(args[len(leaves) :])
-            inputs, data = (
-                rest[: self.inputs_tree.num_leaves],
-                rest[-len(drive) - self.size :],
-            )
+            given = iter(args)
+            operands = tree.unflatten([next(given) for _ in leaves])
+            inputs = [next(given) for _ in range(self.inputs_tree.num_leaves)]
+            carry, drive = [next(given) for _ in range(self.size)], list(given)
+            params = operands.consts[: len(self.of_params)]
             return [
-                *self.project.apply(params, of_project, inputs),
-                *self.step.apply(params, of_step, data),
-                *self.output.apply(params, of_output, data),
+                *self.project.apply(params, operands.project, inputs),
+                *step(operands.consts, carry, drive),
+                *self.output.apply(params, operands.output, [*carry, *drive]),
             ]
 
         closed = trace(every, *leaves, *inputs, *first, *drive)
@@ -197,6 +228,7 @@ class Program:
             functions._replace(params=self.params_tree.unflatten(params)),
             self.carry_tree.unflatten(carry),
             self.inputs_tree.unflatten(one),
+            batch_ndim=self.batch_ndim + len(flags),
             save=self.save,
             weights=self.weights,
         )
@@ -222,48 +254,37 @@ class Program:
         weights = copies * bytes_of([self.of_params[i] for i in self.weighing])
         return max(1, max(CACHE, weights) // step)
 
-    def operands(self, params: Sequence[Any]) -> tuple[list[Any], ...]:
-        """The parameters, and the weights of the products of each function."""
+    def operands(self, params: Sequence[Any]) -> "Operands":
         weights = self.step.weights(params)
         # The transposes are made here, once, and not in every segment.
-        of_step = [*weights, *(weight.T for weight in weights)]
-        return (
-            [*params],
+        consts = [*params, *weights, *(weight.T for weight in weights)]
+        return Operands(
+            [*consts, *self.fixed(consts)],
             self.project.weights(params),
-            of_step,
             self.output.weights(params),
         )
 
-    def as_operands(self, consts: Sequence[Any]) -> tuple[list[Any], ...]:
+    def as_operands(self, consts: Sequence[Any]) -> "Operands":
         """Gradients of the plan's constants, in the places of the operands."""
-        params, of_step = consts[: len(self.of_params)], consts[len(self.of_params) :]
-        of_project, of_output = (
-            [None] * part.count for part in (self.project, self.output)
-        )
-        return [*params], of_project, [*of_step], of_output
+        others = ([None] * part.count for part in (self.project, self.output))
+        return Operands([*consts], *others)
 
-    @staticmethod
-    def consts(operands: Any) -> list[Any]:
-        """Those of the plan."""
-        params, _, of_step, _ = operands
-        return [*params, *of_step]
-
-    def drives(self, operands: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
+    def drives(self, operands: "Operands", inputs: Sequence[Any]) -> tuple[Any, Any]:
         """The drive of many steps at once, and what the plan gets of it."""
-        params, of_project, _, _ = operands
-        drive = jax.vmap(lambda x: self.project.apply(params, of_project, x))(inputs)
+        params = operands.consts[: len(self.of_params)]
+        apply = lambda x: self.project.apply(params, operands.project, x)  # noqa: E731
+        drive = jax.vmap(apply)(inputs)
         if self.lead is None:
             return drive, drive
-        return drive, jax.vmap(self.lead, (None, 0))(self.consts(operands), drive)
+        return drive, jax.vmap(self.lead, (None, 0))(operands.consts, drive)
 
-    def made(self, operands: Any, carries: Any, drive: Any) -> list[Any]:
+    def made(self, operands: "Operands", carries: Any, drive: Any) -> list[Any]:
         """The outputs of many steps at once, but for those that are leaves of carries."""
-        params, _, _, of_output = operands
         if None not in self.shown:
             return []
-        ys = jax.vmap(lambda a, b: self.output.apply(params, of_output, [*a, *b]))(
-            carries, drive
-        )
+        params, weights = operands.consts[: len(self.of_params)], operands.output
+        apply = lambda a, b: self.output.apply(params, weights, [*a, *b])  # noqa: E731
+        ys = jax.vmap(apply)(carries, drive)
         return [y for y, i in zip(ys, self.shown, strict=True) if i is None]
 
     def unshown(self, of_ys: Sequence[Any]) -> list[Any]:
@@ -284,6 +305,63 @@ class Program:
         return [next(given) if i is None else carries[i] for i in self.shown]
 
 
+def _settled(
+    step: Callable[[Any, Any, Any], list[Any]], consts: Any, carry: Any, drive: Any
+) -> tuple[Callable[[Any], list[Any]], Callable[..., list[Any]]]:
+    """What a step makes of constants alone, apart from it.
+
+        step(consts, carry, drive) = rest([*consts, *fixed(consts)], carry, drive)
+
+    A bias is then repeated for every example before the loop, whose gradient has a row
+    for each: it is summed over the examples after the loop, once.
+    """
+    nc = len(consts)
+    closed = _traced(step, consts, carry, drive)
+    invars = closed.jaxpr.invars
+    moving = depend(closed, invars[nc:])
+    early = []
+    for eqn in closed.jaxpr.eqns:
+        if any(v in moving for v in eqn.outvars):
+            early += [v for v in filter(is_variable, eqn.invars) if v not in moving]
+    early = [v for v in dict.fromkeys(early) if v not in invars[:nc]]
+    if not early or holds(piece(closed, early, ()).equations, custom_vjp_call_p):
+        return lambda consts: [], step
+    before, after = piece(closed, early, ()), piece(closed, closed.jaxpr.outvars, early)
+
+    rows = [_rows(v, closed.jaxpr.eqns) for v in early]
+
+    def fixed(consts: Any) -> list[Any]:
+        env = dict(zip(invars[:nc], consts, strict=True))
+        found = before(*(env[v] for v in before.inputs))
+        return [*map(jnp.broadcast_to, found, rows)]
+
+    def rest(consts: Any, carry: Any, drive: Any) -> list[Any]:
+        env = dict(zip([*invars[:nc], *early], consts, strict=True))
+        env |= dict(zip(invars[nc:], [*carry, *drive], strict=True))
+        return after(*(env[v] for v in after.inputs))
+
+    return fixed, rest
+
+
+def _rows(variable: Any, equations: Sequence[Any]) -> tuple[int, ...]:
+    """The shape in which all that reads it would repeat it, if there is one."""
+    users = [eqn for eqn in equations if variable in filter(is_variable, eqn.invars)]
+    shapes = {eqn.outvars[0].aval.shape for eqn in users}
+    if len(shapes) == 1 and all(eqn.primitive in ELEMENTWISE for eqn in users):
+        return shapes.pop()
+    return variable.aval.shape
+
+
+def _traced(step: Any, consts: Any, carry: Any, drive: Any) -> Any:
+    nc, nk = len(consts), len(carry)
+    return trace(
+        lambda *args: step(
+            list(args[:nc]), list(args[nc : nc + nk]), list(args[nc + nk :])
+        ),
+        *(*consts, *carry, *drive),
+    )
+
+
 def _led(
     step: Callable[[Any, Any, Any], list[Any]], consts: Any, carry: Any, drive: Any
 ) -> tuple[Callable[[Any, Any], list[Any]] | None, Callable[..., list[Any]]]:
@@ -294,12 +372,7 @@ def _led(
     A cell that has x W in its `step` is then as fast as one that has it in `project`.
     """
     nc, nk = len(consts), len(carry)
-    closed = trace(
-        lambda *args: step(
-            list(args[:nc]), list(args[nc : nc + nk]), list(args[nc + nk :])
-        ),
-        *(*consts, *carry, *drive),
-    )
+    closed = _traced(step, consts, carry, drive)
     invars = closed.jaxpr.invars
     fixed, moving, driving = invars[:nc], invars[nc : nc + nk], invars[nc + nk :]
     of_carry = depend(closed, moving)

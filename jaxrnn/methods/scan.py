@@ -162,7 +162,8 @@ class Scan(Value, kw_only=True):
                 own = (jax.tree.map(lambda _: True, params[0]), own[1])
             own = [*jax.tree.leaves(own), *(False for _ in jax.tree.leaves(sequence))]
             with contextlib.suppress(NoGradient):
-                program = Program(functions, carry, one, save=self.remat, weights=own)
+                options: Any = dict(batch_ndim=batch_ndim, save=self.remat, weights=own)
+                program = Program(functions, carry, one, **options)
         if program is not None and not self.remat:
             options = dict(segment=self.segment, truncate=self.truncate)
             return run(program, functions.params, carry, inputs, **options)

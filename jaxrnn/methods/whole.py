@@ -10,6 +10,7 @@ closed under every transformation and only note the axes (`levels.Level`). Their
 opens them, with all axes of data in one batch, and chooses the segments for it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -47,6 +48,7 @@ class Whole(NamedTuple):
         keeps: whether what the derivative reads is among the results.
         moving: the numbers of the arguments that have tangents.
         copies: how many models are computed side by side.
+        devices: over how many of them the compiler spreads the program, on its own.
     """
 
     program: Program
@@ -56,6 +58,7 @@ class Whole(NamedTuple):
     keeps: bool = False
     moving: tuple[int, ...] = ()
     copies: int = 1
+    devices: int = 1
 
     @property
     def kinds(self) -> list[str]:
@@ -95,6 +98,14 @@ class Whole(NamedTuple):
 
     def _over_time(self, aval: Any) -> Any:
         return unmapped_aval(self.steps, 0, aval)
+
+    def shared_axis(self) -> int | None:
+        """The batch axis of which each device may have a part: the largest that fits."""
+        sizes = self.avals[-1].shape[1 : 1 + self.program.batch_ndim]
+        if self.devices == 1 or not all(isinstance(size, int) for size in sizes):
+            return None
+        fits = [i for i, size in enumerate(sizes) if size and size % self.devices == 0]
+        return max(fits, key=lambda i: sizes[i], default=None)
 
     def passes(self) -> Passes:
         """With segments that suit the shapes."""
@@ -259,6 +270,9 @@ def _tangent_transpose(
 
 
 def _gradient(whole: Whole, args: Sequence[Any], *, seen: Sequence[bool]) -> list[Any]:
+    axis = whole.shared_axis()
+    if axis is not None:
+        return _in_groups(whole, args, seen, axis)
     primals, kept, bars = _parts(whole, args)
     given, rest = iter(bars), iter(seen)
     every = [
@@ -273,6 +287,46 @@ def _gradient(whole: Whole, args: Sequence[Any], *, seen: Sequence[bool]) -> lis
     return [
         blank(whole.avals[i]) if leaves[i] is None else leaves[i] for i in whole.moving
     ]
+
+
+def _in_groups(
+    whole: Whole, args: Sequence[Any], seen: Sequence[bool], axis: int
+) -> list[Any]:
+    """The gradients of a group of examples for each device, summed up after the loops.
+
+    In the loops they would be summed over all devices at every segment.
+    """
+    groups, count = whole.devices, len(whole.avals)
+    own = [not weight for weight in whole.program.weights]  # of the examples
+    places = {"fixed": axis, "carry": axis, "timed": axis + 1}
+    kinds = _gradient_signature(whole, seen=seen).kinds
+    axes = [
+        places[kind] if kind != "fixed" or own[i] else None
+        for i, kind in enumerate(kinds)
+    ]
+    out = [axes[i] for i in whole.moving]
+
+    def parted(arg: Any, at: int | None) -> Any:
+        if at is None:
+            return arg
+        shape = jnp.shape(arg)
+        shape = (*shape[:at], groups, shape[at] // groups, *shape[at + 1 :])
+        return jnp.reshape(arg, shape)
+
+    def joined(result: Any, at: int | None) -> Any:
+        if at is None:
+            return result.sum(0)
+        shape = jnp.shape(result)
+        return jnp.reshape(result, (*shape[:at], -1, *shape[at + 2 :]))
+
+    def one(*args: Any) -> list[Any]:
+        program = whole.program.batched([], *whole.split(args[:count]))
+        avals = tuple(map(jax.typeof, args[:count]))
+        alone = whole._replace(program=program, avals=avals, devices=1)
+        return _gradient(alone, args, seen=seen)
+
+    results = jax.vmap(one, axes, [at or 0 for at in out])(*map(parted, args, axes))
+    return [*map(joined, results, out)]
 
 
 def _gradient_shapes(
@@ -383,14 +437,15 @@ def _folded(
 def _opened(
     function: Callable[..., list[Any]],
     signature_of: Callable[..., Signature],
-    platform: str,
+    platform: str = "any",
+    devices: int = 1,
 ) -> Callable[..., list[Any]]:
     def opened(
         *args: Any, whole: Whole, levels: Sequence[Level], **static: Any
     ) -> list[Any]:
         signature = signature_of(whole, **static)
         turns = platform == "cpu" and whole.program.multiplications() >= TURNS_FROM
-        whole = whole._replace(copies=copies(levels, turns))
+        whole = whole._replace(copies=copies(levels, turns), devices=devices)
 
         def of_data(args: Sequence[Any], levels: Sequence[Level]) -> list[Any]:
             return _folded(
@@ -448,13 +503,29 @@ def _primitive(
 ) -> Primitive:
     primitive = Primitive(name)
     primitive.multiple_results = True
-    anywhere = _opened(function, signature_of, "any")
-    primitive.def_impl(anywhere)
+    primitive.def_impl(_opened(function, signature_of))
     primitive.def_abstract_eval(shapes)
-    mlir.register_lowering(primitive, mlir.lower_fun(anywhere))
-    on_cpu = mlir.lower_fun(_opened(function, signature_of, "cpu"))
-    mlir.register_lowering(primitive, on_cpu, platform="cpu")
+
+    def lowering(platform: str) -> Callable[..., Any]:
+        def rule(context: Any, *args: Any, **static: Any) -> Any:
+            opened = _opened(function, signature_of, platform, _devices(context))
+            return mlir.lower_fun(opened)(context, *args, **static)
+
+        return rule
+
+    mlir.register_lowering(primitive, lowering("any"))
+    mlir.register_lowering(primitive, lowering("cpu"), platform="cpu")
     return primitive
+
+
+def _devices(context: Any) -> int:
+    """How many devices the compiler spreads a program over, on its own."""
+    axes = context.module_context.axis_context
+    mesh = getattr(axes, "mesh", None)
+    if mesh is None:
+        return getattr(axes, "num_devices", 1)
+    sizes = mesh.shape.items()
+    return math.prod(size for name, size in sizes if name not in axes.manual_axes)
 
 
 forward_p = _primitive("recurrence", _forward, _forward_signature, _forward_shapes)

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from against_autodiff import PLAIN, floating, temporaries
-from marks import by_default
 from zoo import carry_of, inputs_of, params_of
 
 from jaxrnn import GRU, LSTM, Scan, unroll
@@ -97,14 +96,16 @@ def scalar(method):
 
 NAMES = list(cases(None))
 OF_MODELS = [name for name in NAMES if "model" in name] + ["each_of_each", "one_by_one"]
-SOME = ["data", "carries_alone", "each_example", "biases"]
+SOME = [(name, False) for name in ("data", "carries_alone", "each_example", "biases")]
+SOME += [("data_of_models", True)]
 
 
 @pytest.mark.parametrize(
     ("name", "turns"),
     [
-        *by_default([(name, False) for name in NAMES], *((name, False) for name in SOME)),
-        *by_default([(name, True) for name in OF_MODELS], ("data_of_models", True)),
+        pytest.param(name, turns, marks=() if (name, turns) in SOME else pytest.mark.slow)
+        for turns, names in ((False, NAMES), (True, OF_MODELS))
+        for name in names
     ],
 )
 def test_values_and_gradients_are_those_of_plain_autodiff(name, turns, monkeypatch):

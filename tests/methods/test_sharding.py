@@ -1,0 +1,137 @@
+"""A batch spread over devices: no collective inside of a loop, and the same numbers."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from marks import by_default
+from zoo import ZOO, inputs_of, noise_key, params_of
+
+from jaxrnn import Scan, unroll
+
+T, B = 8, 4
+COLLECTIVE = re.compile(
+    r"= .*?\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)"
+    r"(?:-start)?\("
+)
+NAME = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{")
+CALLED = re.compile(
+    r"(?:body|condition|to_apply|calls|called_computations=\{|branch_computations=\{)"
+    r"=?%?([\w.\-]+)"
+)
+
+
+def collectives(hlo):
+    """Those inside of loops, and those outside."""
+    computations, lines = {}, []
+    for line in hlo.split("\n"):
+        name = NAME.match(line)
+        if name:
+            lines = computations.setdefault(name[1], [])
+        lines.append(line)
+    text = {name: "\n".join(lines) for name, lines in computations.items()}
+    inside, new = set(), set(re.findall(r"body=%?([\w.\-]+)", hlo))
+    while new:
+        inside |= new
+        called = {name for one in new for name in CALLED.findall(text[one])}
+        new = (called & set(text)) - inside
+    found = {name: COLLECTIVE.findall(one) for name, one in text.items()}
+    return (
+        [kind for name in inside for kind in found[name]],
+        [kind for name in set(text) - inside for kind in found[name]],
+    )
+
+
+def mesh():
+    return jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,))
+
+
+def setting(cell):
+    """A gradient in params and xs, and its arguments, sharded and not."""
+    key = noise_key(cell)
+    params, xs = params_of(cell), inputs_of(cell, (T, B))
+    lengths = jnp.array([8, 5, 0, 7])
+    resets = jnp.zeros((T, B), bool).at[3, 1].set(True)
+    floating = jnp.issubdtype(xs.dtype, jnp.floating)
+
+    def loss(params, xs, lengths, resets):
+        streams = dict(lengths=lengths, resets=resets, key=key)
+        method = Scan(segment=2)
+        return jnp.sum(jnp.sin(unroll(cell, params, xs, method=method, **streams)[1]))
+
+    gradient = jax.grad(loss, (0, 1) if floating else 0)
+    args = params, xs, lengths, resets
+    specs = (), (None, "data"), ("data",), (None, "data")
+    shardings = [NamedSharding(mesh(), PartitionSpec(*spec)) for spec in specs]
+    return gradient, args, [*map(jax.device_put, args, shardings)]
+
+
+@pytest.mark.parametrize(
+    "name", by_default(ZOO, "gru", "dropouts", "residual_bidirectional")
+)
+def test_under_jit_gradients_are_summed_once_after_the_loops(name):
+    cell = ZOO[name]
+    gradient, args, spread = setting(cell)
+    compiled = jax.jit(gradient).lower(*spread).compile()
+    inside, outside = collectives(compiled.as_text())
+    assert inside == []
+    assert set(outside) <= {"all-reduce"}
+    assert len(outside) <= len(jax.tree.leaves(args[0]))
+    expected = jax.jit(gradient)(*args)
+    for a, b in zip(
+        jax.tree.leaves(compiled(*spread)), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+# With noise each device would draw its own from the one key.
+QUIET = [name for name, cell in ZOO.items() if noise_key(cell) is None]
+
+
+@pytest.mark.parametrize("checked", [True, False])
+@pytest.mark.parametrize("name", by_default(QUIET, "gru"))
+def test_under_shard_map_gradients_are_summed_once_after_the_loops(name, checked):
+    cell = ZOO[name]
+    gradient, args, spread = setting(cell)
+    P = PartitionSpec
+
+    of_inputs = jnp.issubdtype(args[1].dtype, jnp.floating)
+
+    def summed(*args):
+        found = gradient(*args)
+        if checked:
+            return found  # summed where parameters meet what differs
+        sums = lambda tree: jax.tree.map(lambda x: jax.lax.psum(x, "data"), tree)  # noqa: E731
+        return (sums(found[0]), found[1]) if of_inputs else sums(found)
+
+    mapped = jax.shard_map(
+        summed,
+        mesh=mesh(),
+        in_specs=(P(), P(None, "data"), P("data"), P(None, "data")),
+        out_specs=(P(), P(None, "data")) if of_inputs else P(),
+        check_vma=checked,
+    )
+    compiled = jax.jit(mapped).lower(*spread).compile()
+    inside, _ = collectives(compiled.as_text())
+    assert inside == []
+    expected = jax.jit(gradient)(*args)
+    for a, b in zip(
+        jax.tree.leaves(compiled(*spread)), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_looked_for_would_be_found():
+    """The plain derivative of the loop sums a bias at every step."""
+    cell = ZOO["gru"]
+    _, _, spread = setting(cell)
+
+    def loss(params, xs):
+        return jnp.sum(unroll(cell, params, xs, method=Scan(autodiff=True))[1])
+
+    compiled = jax.jit(jax.grad(loss)).lower(*spread[:2]).compile()
+    inside, _ = collectives(compiled.as_text())
+    assert "all-reduce" in inside
