@@ -34,6 +34,11 @@ class Scan(Value, kw_only=True):
     `jaxrnn.methods.tangent` have the equations, and `jaxrnn.methods.recurrence` says what
     a cell's step becomes.
 
+    All of it is planned when it is compiled: what `jax.vmap` adds are batch axes of the
+    same program, or models of their own, which take turns on a processor where their
+    products are large; over several devices, gradients of parameters are summed up once,
+    after the loops. `jaxrnn.methods.whole` has that.
+
     This works for every cell, and with every transformation of JAX, forward mode, second
     derivatives and `jax.vmap` included:
 

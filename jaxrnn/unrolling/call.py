@@ -11,6 +11,7 @@ from ..arguments.arrays import native
 from ..arguments.keys import keys_in_time, prepare_key, typed_key
 from ..cell import Cell, as_input, check_cell
 from ..context import emptied
+from .meshes import over_explicit_axes
 from .run import Observer, Run, every_carry, repeat
 from .streams import check_streams, streams_of, valid_steps, zeroed
 
@@ -66,7 +67,14 @@ def evaluate(
     streams = check_streams(name, call.lengths, call.mask, call.resets, leading)
     static = name, cell, call.method, call.reverse, observe
     key = typed_key(name, call.key)
-    return _evaluate(*static, params, xs, carry, streams, key, perturbation)
+    run = over_explicit_axes(
+        name,
+        functools.partial(_evaluate, *static),
+        xs,
+        len(batch_shape),
+        timed=observe is not None,
+    )
+    return run(params, xs, carry, streams, key, perturbation)
 
 
 @functools.partial(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from marks import by_default
-from zoo import ZOO, inputs_of, noise_key, params_of
+from zoo import ZOO, carry_of, inputs_of, noise_key, params_of
 
-from jaxrnn import Scan, unroll
+from jaxrnn import GRU, LSTM, Scan, Stack, carry_gradients, trajectory, unroll
 
 T, B = 8, 4
 COLLECTIVE = re.compile(
@@ -81,10 +81,7 @@ def test_under_jit_gradients_are_summed_once_after_the_loops(name):
     assert set(outside) <= {"all-reduce"}
     assert len(outside) <= len(jax.tree.leaves(args[0]))
     expected = jax.jit(gradient)(*args)
-    for a, b in zip(
-        jax.tree.leaves(compiled(*spread)), jax.tree.leaves(expected), strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+    close(compiled(*spread), expected)
 
 
 # With noise each device would draw its own from the one key.
@@ -118,9 +115,52 @@ def test_under_shard_map_gradients_are_summed_once_after_the_loops(name, checked
     inside, _ = collectives(compiled.as_text())
     assert inside == []
     expected = jax.jit(gradient)(*args)
-    for a, b in zip(
-        jax.tree.leaves(compiled(*spread)), jax.tree.leaves(expected), strict=True
-    ):
+    close(compiled(*spread), expected)
+
+
+def test_axes_that_are_explicit_stay_spread():
+    """As those of a mesh are unless it says otherwise."""
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
+    P = PartitionSpec
+    cell = Stack((GRU(3, 5), LSTM(5, 4)))
+    params, xs = params_of(cell), inputs_of(cell, (T, B))
+    carry, lengths = carry_of(cell, params, (B,)), jnp.array([8, 5, 0, 7])
+
+    def gradients(params, xs, carry, lengths):
+        def loss(*args):
+            return jnp.sum(unroll(cell, *args, lengths=lengths)[1] ** 2)
+
+        return jax.grad(loss, (0, 1, 2))(params, xs, carry)
+
+    calls = [
+        lambda *args: unroll(cell, *args[:3], lengths=args[3]),
+        lambda *args: unroll(cell, *args[:2], key=jax.random.key(0)),
+        lambda *args: trajectory(cell, *args[:2], lengths=args[3]),
+        lambda *args: carry_gradients(lambda ys: jnp.sum(ys**2), cell, *args[:2]),
+        gradients,
+    ]
+    args, specs = (params, xs, carry, lengths), (P(), P(None, "data"), P("data"))
+    expected = [call(*args) for call in calls]
+    with jax.set_mesh(mesh):
+        spread = [
+            jax.device_put(arg, NamedSharding(mesh, spec))
+            for arg, spec in zip(args, (*specs, P("data")), strict=True)
+        ]
+        for call, wanted in zip(calls, expected, strict=True):
+            close(jax.jit(call)(*spread), wanted)
+        close(calls[0](*spread), expected[0])
+        for call in calls[:2]:
+            (h, _), ys = jax.jit(call)(*spread)
+            assert jax.typeof(h).sharding.spec[0] == "data"
+            assert jax.typeof(ys).sharding.spec[1] == "data"
+        with pytest.raises(
+            ValueError, match=r"^unroll: the axis of time of xs is spread"
+        ):
+            unroll(cell, params, jax.device_put(xs, NamedSharding(mesh, P("data"))))
+
+
+def close(actual, expected):
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
 
 
