@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun, unmapped_aval
+from jax.extend.core import unmapped_aval
 from jax.interpreters import ad
 
-from .jaxprs import depend, is_variable, piece, trace
+from .partial import Sums, jvp, plus, vjp
 from .products import product, weight_gradient
 from .program import Program
 from .recurrence import is_floating, pairs
@@ -90,11 +90,11 @@ class Passes(NamedTuple):
         """The tangents of the results of `forward`, linear in `tangents`."""
         program, plan = self.program, self.program.plan
         (params, first, inputs), (dparams, dfirst, dinputs) = primals, tangents
-        operands, doperands = _jvp(program.operands, (params,), (dparams,))
+        operands, doperands = jvp(program.operands, (params,), (dparams,))
 
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:
             (before, dbefore), (inputs, dinputs, carries, values) = state, timed
-            (drive, led), (ddrive, dled) = _jvp(
+            (drive, led), (ddrive, dled) = jvp(
                 program.drives, (operands, inputs), (doperands, dinputs)
             )
             args = [*operands.consts, *before, *led]
@@ -110,13 +110,13 @@ class Passes(NamedTuple):
             moving = {v: t for v, t in denv.items() if t is not None and v in entering}
             results = tangent(plan, env, moving, epsilons, _steps(carries))
             dlast, dcarries = (_spread(plan.carry, leaves) for leaves in results)
-            _, dmade = _jvp(
+            _, dmade = jvp(
                 program.made, (operands, carries, drive), (doperands, dcarries, ddrive)
             )
             found = [program.ys(dmade, dcarries)]
             if keeps:
                 again = _again(plan)
-                _, dvalues = _jvp(again, (args, carries), (dargs, dcarries))
+                _, dvalues = jvp(again, (args, carries), (dargs, dcarries))
                 found += [dcarries, dvalues if values else []]
             last = [leaf[0 if plan.reverse else -1] for leaf in carries]
             return (last, dlast), found
@@ -138,7 +138,7 @@ class Passes(NamedTuple):
         """
         program, plan = self.program, self.program.plan
         (params, first, inputs), (carries, values) = primals, kept
-        operands, of_operands = _vjp(program.operands, (params,))
+        operands, of_operands = vjp(program.operands, (params,))
         consts = operands.consts
         floats = [i for i, v in enumerate(plan.carry) if is_floating(v)]
 
@@ -154,24 +154,24 @@ class Passes(NamedTuple):
             if self.truncate is not None:  # nor does a derivative of this cross
                 entry = at[-1] + 1 if plan.reverse else at[0]
                 before = detached(before, (entry % self.truncate == 0) & ~edge)
-            (drive, led), of_drives = _vjp(program.drives, (operands, inputs))
-            _, of_made = _vjp(program.made, (operands, carries, drive))
+            (drive, led), of_drives = vjp(program.drives, (operands, inputs))
+            _, of_made = vjp(program.made, (operands, carries, drive))
             args = [*consts, *before, *led]
             env = plan.known_from(args, carries, values)
-            bars = _Sum()
+            bars = Sums()
             madebar = program.unshown(ysbar)
             operandsbar, everybar, drivebar = of_made(madebar)
             everybar = [
-                _plus(a, b)
+                plus(a, b)
                 for a, b in zip(everybar, program.of_carries(ysbar), strict=True)
             ]
-            everybar = [_plus(a, b) for a, b in zip(everybar, keptbar, strict=True)]
+            everybar = [plus(a, b) for a, b in zip(everybar, keptbar, strict=True)]
             if any(bar is not None for bar in valuesbar):
-                _, of_again = _vjp(_again(plan), (args, carries))
+                _, of_again = vjp(_again(plan), (args, carries))
                 argsbar, more = of_again(valuesbar)
                 for v, bar in zip(plan.inputs, argsbar, strict=True):
                     bars.add(v, bar)
-                everybar = [_plus(a, b) for a, b in zip(everybar, more, strict=True)]
+                everybar = [plus(a, b) for a, b in zip(everybar, more, strict=True)]
             moving = [
                 v
                 for v in plan.inputs
@@ -195,7 +195,7 @@ class Passes(NamedTuple):
             constsbar = program.as_operands([bars.get(v) for v in plan.consts])
             leaves = sums
             for part in (operandsbar, of_project, constsbar):
-                leaves = [*map(_plus, leaves, operands_tree.flatten_up_to(part))]
+                leaves = [*map(plus, leaves, operands_tree.flatten_up_to(part))]
             sums = [
                 leaf if used else None
                 for leaf, used in zip(leaves, program.used, strict=True)
@@ -244,25 +244,6 @@ class Passes(NamedTuple):
         )
 
 
-class _Sum:
-    """Sums by variable; of nothing, None."""
-
-    def __init__(self) -> None:
-        self._of: dict[Any, Any] = {}
-
-    def add(self, variable: Any, term: Any) -> None:
-        self._of[variable] = _plus(self._of.get(variable), term)
-
-    def get(self, variable: Any) -> Any:
-        return self._of.get(variable)
-
-
-def _plus(a: Any, b: Any) -> Any:
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b
-
-
 def _again(plan: Any) -> Any:
     """The values of the taps, as a function of what they are made from."""
 
@@ -277,76 +258,6 @@ def _spread(variables: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
     """The leaves in the places of the floating variables, None in the others."""
     given = iter(leaves)
     return [next(given) if is_floating(v) else None for v in variables]
-
-
-def _jvp(function: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """As `jax.jvp`, with None for tangents that are zero by structure."""
-    values, tree = jax.tree.flatten(primals)
-    given = tree.flatten_up_to(tangents)
-    moving = [i for i, tangent in enumerate(given) if tangent is not None]
-    structure: Any = None
-
-    def flat(*moved: Any) -> list[Any]:
-        nonlocal structure
-        every = list(values)
-        for i, value in zip(moving, moved, strict=True):
-            every[i] = value
-        leaves, structure = jax.tree.flatten(function(*tree.unflatten(every)))
-        return leaves
-
-    here = [values[i] for i in moving]
-    closed = trace(flat, *here)
-    moved = depend(closed, closed.jaxpr.invars)
-    function = jaxpr_as_fun(closed)
-    results, dresults = jax.jvp(function, here, [given[i] for i in moving])
-    dresults = [
-        dresult if is_variable(atom) and atom in moved and is_floating(atom) else None
-        for atom, dresult in zip(closed.jaxpr.outvars, dresults, strict=True)
-    ]
-    return structure.unflatten(results), structure.unflatten(dresults)
-
-
-def _vjp(function: Any, primals: Any) -> tuple[Any, Any]:
-    """As `jax.vjp`, with None for gradients that are zero by structure, both ways."""
-    values, tree = jax.tree.flatten(primals)
-    structure: Any = None
-
-    def flat(*values: Any) -> list[Any]:
-        nonlocal structure
-        leaves, structure = jax.tree.flatten(function(*tree.unflatten(values)))
-        return leaves
-
-    closed = trace(flat, *values)
-    outvars, invars = closed.jaxpr.outvars, closed.jaxpr.invars
-
-    def pull(bars: Any) -> Any:
-        of = _Sum()
-        for v, bar in zip(outvars, structure.flatten_up_to(bars), strict=True):
-            if is_variable(v):
-                of.add(v, bar)
-        shown = [v for v in dict.fromkeys(filter(is_variable, outvars))]
-        shown = [v for v in shown if of.get(v) is not None and is_floating(v)]
-        part = piece(closed, shown, ())
-        moving = [v for v in part.inputs if is_floating(v)]
-        env = pairs(invars, values)
-
-        def moved(*given: Any) -> list[Any]:
-            every = env | pairs(moving, given)
-            return part(*(every[v] for v in part.inputs))
-
-        def gradients(*args: Any) -> list[Any]:
-            _, back = jax.vjp(moved, *args[: len(moving)])
-            return list(back(list(args[len(moving) :])))
-
-        # Traced, so that what is made on the way and not read is left out.
-        args = [*(env[v] for v in moving), *(of.get(v) for v in shown)]
-        derived = trace(gradients, *args)
-        found = piece(derived, derived.jaxpr.outvars, ())
-        given = pairs(derived.jaxpr.invars, args)
-        found = pairs(moving, found(*(given[v] for v in found.inputs)))
-        return tree.unflatten([found.get(v) for v in invars])
-
-    return structure.unflatten(jaxpr_as_fun(closed)(*values)), pull
 
 
 def _steps(inputs: Any) -> Any:

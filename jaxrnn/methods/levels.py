@@ -63,10 +63,10 @@ def moved(
     of_models = of_weights or any(flags[i] for i in derived)
     level = Level(size, tuple(flags), of_models, of_weights)
 
-    def put(arg: Any, axis: Any, kind: str, flag: bool) -> Any:
-        if axis is None and flag:
-            arg, axis = jnp.broadcast_to(arg, (size, *arg.shape)), 0
-        return jnp.moveaxis(arg, axis, place(kind)) if flag else arg
+    def put(arg: Any, axis: int | None, kind: str, flag: bool) -> Any:
+        if axis is None:
+            return with_axis(arg, place(kind), size) if flag else arg
+        return jnp.moveaxis(arg, axis, place(kind))
 
     return [*map(put, args, axes, kinds, flags)], level
 

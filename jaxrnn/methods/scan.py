@@ -12,10 +12,10 @@ from ..arguments.numbers import check_sizes
 from ..arguments.varying import varying_with
 from ..cell import Cell
 from ..value import Value
+from .primitives import run
 from .program import Functions, Program
 from .recurrence import NoGradient
 from .segments import near, over_segments, within
-from .whole import run
 
 
 class Scan(Value, kw_only=True):
@@ -37,7 +37,7 @@ class Scan(Value, kw_only=True):
     All of it is planned when it is compiled: what `jax.vmap` adds are batch axes of the
     same program, or models of their own, which take turns on a processor where their
     products are large; over several devices, gradients of parameters are summed up once,
-    after the loops. `jaxrnn.methods.whole` has that.
+    after the loops. `jaxrnn.methods.primitives` has that.
 
     This works for every cell, and with every transformation of JAX, forward mode, second
     derivatives and `jax.vmap` included:

@@ -73,7 +73,10 @@ def tangent(
     pushes = [push(*part, plan.after) for part in _parts(plan, {*moving, *epsilons})]
 
     def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
-        now, dnow = fixed | pairs(timed, inputs[0]), dfixed | pairs(dtimed, inputs[1])
+        now, dnow = (
+            fixed | pairs([*timed], inputs[0]),
+            dfixed | pairs([*dtimed], inputs[1]),
+        )
         dnow |= pairs(floats, dcarry)
         for stage, through in zip(plan.stages, pushes, strict=False):
             dxs = through(now, [dnow[v] for v in through.moves])
@@ -119,7 +122,7 @@ def back(
 
     def body(state: Any, inputs: Any) -> tuple[Any, Any]:
         carrybar, sums = state
-        now, given = fixed | pairs(timed, inputs[0]), iter(inputs[1])
+        now, given = fixed | pairs([*timed], inputs[0]), iter(inputs[1])
         carrybar = [
             bar + next(given) if is_seen else bar
             for bar, is_seen in zip(carrybar, seen, strict=True)

@@ -43,4 +43,5 @@ def over_explicit_axes(
     batch = axes[1 : 1 + batch_ndim]
     of_batch, over_time = PartitionSpec(*batch), PartitionSpec(None, *batch)
     of_results = over_time if timed else of_batch, over_time
-    return auto_axes(function, axes=tuple(sorted(names)), out_sharding=of_results)
+    spread: Any = auto_axes(function, axes=tuple(sorted(names)), out_sharding=of_results)
+    return spread

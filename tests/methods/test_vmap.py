@@ -8,7 +8,7 @@ from against_autodiff import PLAIN, floating, temporaries
 from zoo import carry_of, inputs_of, params_of
 
 from jaxrnn import GRU, LSTM, Scan, unroll
-from jaxrnn.methods import whole
+from jaxrnn.methods import opening
 
 CELL = LSTM(2, 3)
 BIAS = "bias"
@@ -110,7 +110,7 @@ SOME += [("data_of_models", True)]
 )
 def test_values_and_gradients_are_those_of_plain_autodiff(name, turns, monkeypatch):
     if turns:  # however small the products
-        monkeypatch.setattr(whole, "TURNS_FROM", 0)
+        monkeypatch.setattr(opening, "TURNS_FROM", 0)
     actual = jax.jit(cases(scalar(Scan(segment=2)))[name])()
     expected = jax.jit(cases(scalar(PLAIN))[name])()
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
