@@ -134,7 +134,14 @@ def _folded(
         [own[: len(params)] for own in flags], params, carry, inputs
     )
     avals = tuple(map(jax.typeof, args[: len(whole.avals)]))
-    results = function(whole._replace(program=program, avals=avals), args)
+    folded = whole._replace(program=program, avals=avals)
+    if any(
+        flag and one
+        for own in flags
+        for flag, one in zip(own, program.weights, strict=False)
+    ):
+        folded = folded._replace(devices=1)  # no group of examples shares its params
+    results = function(folded, args)
     if not signature.gradients:
         return results
     summed = []

@@ -162,6 +162,20 @@ def close(actual, expected):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
 
 
+def test_biases_by_vmap_over_devices():
+    """An axis of parameters that is one of the batch, and cannot be parted with it."""
+    cell = ZOO["gru"]
+    _, (params, xs, _, _), (_, spread, _, _) = setting(cell)
+    biases = jnp.stack([params["bias"], 2 * params["bias"]] * 4)
+
+    @jax.grad
+    def gradient(xs):
+        of = lambda b: unroll(cell, {**params, "bias": b}, xs)[1]  # noqa: E731
+        return jnp.sum(jnp.sin(jax.vmap(of)(biases)))
+
+    close(jax.jit(gradient)(spread), jax.jit(gradient)(xs))
+
+
 def test_what_is_looked_for_would_be_found():
     """The plain derivative of the loop sums a bias at every step."""
     cell = ZOO["gru"]
