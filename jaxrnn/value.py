@@ -55,12 +55,9 @@ class Value:
         options: Any = dict(init=not cls._writes_init, eq=False, repr=False)
         try:
             dataclasses.dataclass(frozen=True, kw_only=kw_only, **options)(cls)
-        except TypeError as error:
-            if "non-default argument" not in str(error):
-                raise
+        except (TypeError, ValueError) as error:
             raise TypeError(
-                f"{cls.__name__}: {error}; give it a default, or make all fields of "
-                f"{cls.__name__} keywords: class {cls.__name__}(..., kw_only=True)"
+                f"{cls.__name__}: {error}{_remedy(cls, str(error))}"
             ) from error
         # `@register_static @dataclass(frozen=True)` on top of it changes nothing: it
         # finds what it would set, but not these two, which it refuses to find.
@@ -76,7 +73,12 @@ class Value:
         return super().__new__(cls)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
-        raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        raise dataclasses.FrozenInstanceError(
+            f"cannot assign to field {name!r} of {type(self).__name__}, which is frozen: "
+            "what it is made with is a field, what follows from that a property, what "
+            "changes from step to step a part of the carry; for another value take "
+            f"dataclasses.replace(..., {name}=...)"
+        )
 
     def __delattr__(self, name: str) -> NoReturn:
         raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
@@ -112,6 +114,20 @@ class Value:
 
     def __hash__(self) -> int:
         return hash(self._value())
+
+
+def _remedy(cls: type, error: str) -> str:
+    if "non-default argument" in error:
+        return (
+            f"; give it a default, or make all fields of {cls.__name__} keywords: "
+            f"class {cls.__name__}(..., kw_only=True)"
+        )
+    if "mutable default" in error:
+        return (
+            "; fields are numbers, strings, tuples, cells and functions: arrays belong in "
+            "the params, and for a list take a tuple"
+        )
+    return ""
 
 
 def _typed(value: Any) -> tuple:

@@ -39,8 +39,9 @@ def _native(call: str, name: str, path: Any, leaf: Any) -> Any:
     if isinstance(leaf, PLAIN):
         return leaf
     kind = type(leaf)
-    ways = [way for way in ("numpy()", "to_numpy()") if hasattr(leaf, way[:-2])]
-    remedy = f": {name}.{ways[0]}" if ways else ""
+    ways = "detach().numpy()", "numpy()", "to_numpy()"
+    ways = [way for way in ways if hasattr(leaf, way.split("(")[0])]
+    remedy = f": {name}{jax.tree_util.keystr(path)}.{ways[0]}" if ways else ""
     raise TypeError(
         f"{call}: {name}{jax.tree_util.keystr(path)} is a {kind.__module__}."
         f"{kind.__qualname__}, expected an array of JAX or NumPy{remedy}"
