@@ -124,8 +124,8 @@ def _remedy(cls: type, error: str) -> str:
         )
     if "mutable default" in error:
         return (
-            "; fields are numbers, strings, tuples, cells and functions: arrays belong in "
-            "the params, and for a list take a tuple"
+            "; fields are numbers, strings, tuples, cells and functions: arrays belong "
+            "in the params, and for a list take a tuple"
         )
     return ""
 

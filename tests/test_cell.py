@@ -205,6 +205,16 @@ def test_a_field_that_must_be_given_after_a_default_says_what_helps():
             gain: float
 
 
+def test_what_is_no_field_is_told_what_to_be():
+    with pytest.raises(TypeError, match=r"^Held: mutable default .*belong in the params"):
+
+        class Held(Decay):
+            weights: jax.Array = jnp.ones(3)
+
+    with pytest.raises(dataclasses.FrozenInstanceError, match=r"Decay, which is frozen"):
+        Decay(3).last = 0
+
+
 def test_an_init_of_ones_own_is_inherited():
     class Even(Decay):
         def __init__(self, half):
