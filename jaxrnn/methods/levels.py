@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax.extend.core import unmapped_aval
 
 # From this many multiplications in the products of a step on, models take turns on CPU.
+# Of eight GRUs, in turn against side by side: 1.7 times as long at 3,000, even at 12,000
+# and 49,000, 0.89 at 200,000, 0.73 at three million (two cores of an Intel Xeon).
 TURNS_FROM = 2**17
 
 
