@@ -260,7 +260,6 @@ print(cell, jax.tree.leaves(cell), ys.shape)
 
 @pytest.mark.slow
 def test_a_class_pickled_by_value_is_static_where_it_arrives(tmp_path):
-    pytest.importorskip("cloudpickle")
     for program in (SENT, RECEIVED):
         command = [sys.executable, "-c", program, str(tmp_path / "cell")]
         ended = subprocess.run(command, capture_output=True, text=True)
