@@ -49,6 +49,7 @@ def main(words: list[str]) -> None:
                 cells=tuple(arguments.cells),
                 peers=tuple(arguments.peers),
                 quick=arguments.quick,
+                shapes=arguments.shapes,
                 turns=turns,
                 workers=workers,
                 progress=progress,
@@ -104,6 +105,13 @@ def parse(words: list[str]) -> argparse.Namespace:
         default=installed,
         help="those that are installed by default",
     )
+    parser.add_argument(
+        "--shapes",
+        nargs="+",
+        type=shape,
+        metavar="T,B,I,H",
+        help="steps, sequences, features and units; each question's own by default",
+    )
     parser.add_argument("--rounds", type=int, help="rounds of turns in timings")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save every number")
     parser.add_argument(
@@ -120,6 +128,14 @@ def parse(words: list[str]) -> argparse.Namespace:
     cells = arguments.cells or (QUICK_CELLS if arguments.quick else GATES)
     arguments.cells = [cell for cell in GATES if cell in cells]
     return arguments
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """Four sizes, as in `1024,16,64,64`."""
+    sizes = tuple(int(size) for size in text.split(","))
+    if len(sizes) != 4 or min(sizes) < 1:
+        raise ValueError(text)
+    return sizes
 
 
 if __name__ == "__main__":

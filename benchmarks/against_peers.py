@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 def measure(record: Record, options: Options) -> None:
     """Compare the results of all libraries, then time them in turns, case by case."""
-    shapes = QUICK_SHAPES if options.quick else SHAPES
+    shapes = options.shapes or (QUICK_SHAPES if options.quick else SHAPES)
     every = [Case(cell, *shape) for cell in options.cells for shape in shapes]
     options.progress.begin(QUESTION, 2 * len(every))
     record.begin(QUESTION)

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 def measure(record: Record, options: Options) -> None:
     """The two in turns, a process each."""
-    shapes = QUICK_SHAPES[:1] if options.quick else SHAPES
+    shapes = options.shapes or (QUICK_SHAPES[:1] if options.quick else SHAPES)
     cells = [cell for cell in options.cells if cell in LIBRARIES[NORMS].cells]
     every = [Case(cell, *shape) for cell in cells for shape in shapes]
     options.progress.begin(QUESTION, len(every))

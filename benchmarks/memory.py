@@ -20,7 +20,7 @@ Row = dict[str, Any]
 def measure(record: Record, options: Options) -> None:
     """Programs are compiled and asked; nothing runs."""
     steps = QUICK_STEPS if options.quick else STEPS
-    shapes = SHAPES[:1] if options.quick else SHAPES
+    shapes = options.shapes or (SHAPES[:1] if options.quick else SHAPES)
     series = [Case("lstm", T, B=16, I=64, H=64) for T in steps]
     cells = [cell for cell in ("lstm", "gru") if cell in options.cells]
     grid = [Case(cell, *shape) for cell in cells for shape in shapes]

@@ -46,6 +46,7 @@ class Options:
         cells: the cells to measure.
         peers: the libraries to measure beside jaxrnn.
         quick: smaller shapes and fewer of them.
+        shapes: those to measure, if not the question's own.
         turns: how long to time.
         workers: the processes that measure.
         progress: the line to write on.
@@ -54,6 +55,7 @@ class Options:
     cells: tuple[str, ...]
     peers: tuple[str, ...]
     quick: bool
+    shapes: tuple[tuple[int, int, int, int], ...] | None
     turns: Turns
     workers: Workers
     progress: ProgressLine

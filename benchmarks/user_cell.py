@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 def measure(record: Record, options: Options) -> None:
     """Equal results first, then turns, as against the peers."""
-    shapes = QUICK_SHAPES if options.quick else SHAPES
+    shapes = options.shapes or (QUICK_SHAPES if options.quick else SHAPES)
     deep = QUICK_DEEP if options.quick else DEEP
     options.progress.begin(QUESTION, 2 * len(shapes) + 2)
     record.begin(QUESTION)

@@ -18,6 +18,7 @@ and the gradient, over the segments backwards, has Wbar = sum_t x_t^T epsilonbar
 product over all steps too. How long segments are, `whole` decides.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ import jax.numpy as jnp
 from jax.extend.core import unmapped_aval
 from jax.interpreters import ad
 
+from .hoisting import in_loop
 from .partial import Sums, jvp, plus, vjp
 from .products import product, weight_gradient
 from .program import Program
@@ -47,13 +49,20 @@ class Passes(NamedTuple):
     truncate: int | None
 
     def forward(
-        self, params: Any, first: Any, inputs: Any, *, keeps: bool
+        self, params: Any, first: Any, inputs: Any, *, keeps: bool, hoists: bool
     ) -> tuple[Any, ...]:
-        """The final carry, the outputs, and with `keeps` all carries and values."""
+        """The final carry, the outputs, and with `keeps` all carries and values.
+
+        Each segment makes its drive before its loop if the run `hoists`, else the loop
+        does, step by step.
+        """
         program, plan = self.program, self.program.plan
         operands = program.operands(params)
         consts = operands.consts
         every = range(len(first))
+        run = plan.run
+        if not hoists:
+            run = functools.partial(run, drive_of=in_loop(program, operands))
         computed = None in program.shown  # outputs that are no leaves of the carry
         kept = every if keeps else sorted({i for i in program.shown if i is not None})
 
@@ -67,12 +76,12 @@ class Passes(NamedTuple):
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:
             (carry, carries, values), (inputs, at) = state, timed
             drive, led = program.drives(operands, inputs)
-            args = *consts, *carry, *led
+            args = *consts, *carry, *(led if hoists else inputs)
             if not computed:
-                return plan.run(args, carries, values, at), []
+                return run(args, carries, values, at), []
             # The outputs read all carries, but of this segment alone.
             empty = buffers(every, at.size)
-            carry, rows, more = plan.run(args, *empty, at - at[0])
+            carry, rows, more = run(args, *empty, at - at[0])
             made = program.made(operands, list(rows.values()), drive)
             carries = {i: store(carries[i], rows[i], at[0]) for i in carries}
             values = [store(a, b, at[0]) for a, b in zip(values, more, strict=True)]
@@ -80,7 +89,9 @@ class Passes(NamedTuple):
 
         timed = inputs, jnp.arange(_steps(inputs), dtype="uint32")
         state = first, *buffers(kept, _steps(inputs))
-        (final, carries, values), made = self._over(segment, state, timed)
+        whole = not hoists and not computed  # there is nothing to do in segments
+        over = segment if whole else functools.partial(self._over, segment)
+        (final, carries, values), made = over(state, timed)
         results = final, program.ys(made, carries)
         return (*results, list(carries.values()), values) if keeps else results
 

@@ -23,7 +23,8 @@ from .whole import Whole, floating, gradient_signature, parts, some
 
 def forward(whole: Whole, args: Sequence[Any]) -> list[Any]:
     parts = whole.split(args)
-    return jax.tree.leaves(whole.passes().forward(*parts, keeps=whole.keeps))
+    options = dict(keeps=whole.keeps, hoists=whole.hoists())
+    return jax.tree.leaves(whole.passes().forward(*parts, **options))
 
 
 def tangent(whole: Whole, args: Sequence[Any]) -> list[Any]:
@@ -166,8 +167,11 @@ def opened(
         *args: Any, whole: Whole, levels: Sequence[Level], **static: Any
     ) -> list[Any]:
         signature = signature_of(whole, **static)
-        turns = platform == "cpu" and whole.program.multiplications() >= TURNS_FROM
-        whole = whole._replace(copies=copies(levels, turns), devices=devices)
+        processor = platform == "cpu"
+        turns = processor and whole.program.multiplications() >= TURNS_FROM
+        whole = whole._replace(
+            copies=copies(levels, turns), devices=devices, processor=processor
+        )
 
         def of_data(args: Sequence[Any], levels: Sequence[Level]) -> list[Any]:
             return _folded(

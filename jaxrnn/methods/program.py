@@ -123,6 +123,7 @@ class Program:
         operands = self.operands(params)
         first_weight, count = len(params), self.step.count
         self.of_params = [*map(jax.typeof, params)]
+        self.of_inputs = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs]
         apply = self.step.apply
 
         def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
@@ -260,12 +261,13 @@ class Program:
 
     def drives(self, operands: "Operands", inputs: Sequence[Any]) -> tuple[Any, Any]:
         """The drive of many steps at once, and what the plan gets of it."""
+        return jax.vmap(self.drive, (None, 0))(operands, inputs)
+
+    def drive(self, operands: "Operands", row: Sequence[Any]) -> tuple[Any, Any]:
+        """The same of one step."""
         params = operands.consts[: len(self.of_params)]
-        apply = lambda x: self.project.apply(params, operands.project, x)  # noqa: E731
-        drive = jax.vmap(apply)(inputs)
-        if self.lead is None:
-            return drive, drive
-        return drive, jax.vmap(self.lead, (None, 0))(operands.consts, drive)
+        drive = self.project.apply(params, operands.project, row)
+        return drive, drive if self.lead is None else self.lead(operands.consts, drive)
 
     def made(self, operands: "Operands", carries: Any, drive: Any) -> list[Any]:
         """The outputs of many steps at once, but for those that are leaves of carries."""

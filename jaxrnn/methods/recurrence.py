@@ -136,28 +136,36 @@ class Recurrence:
         carries: Mapping[int, Any],
         values: Sequence[Any],
         at: Any,
+        drive_of: Callable[[Any], tuple[Sequence[Any], Values]] = lambda row: (row, {}),
     ) -> tuple[list[Any], dict[int, Any], list[Any]]:
         """The final carry, and the buffers, with a row for every step.
 
         Args:
-            args: consts, carry, and the drive of every step.
+            args: consts, carry, and the drive of every step, or what it is made of.
             carries: buffers for leaves of the new carry, by number.
             values: a buffer for the values of each tap, or nothing.
             at: the row of every step.
+            drive_of: what makes the drive of a step, and by the product of a tap an x and
+                a weight, if its operands are [x, its x] and that weight: see `hoisting`.
         """
-        env = pairs(self.inputs, args)
-        consts = {v: env[v] for v in self.consts}
-        size = len(self.carry)
+        nc, size = len(self.consts), len(self.carry)
+        consts = pairs(self.consts, args[:nc])
+        first, rows = list(args[nc : nc + size]), list(args[nc + size :])
         last = self.saving if values else self.pieces[-1]
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
             carry, carries, values = state
-            drive, at = timed
+            row, at = timed
+            drive, beside = drive_of(row)
             now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
             for stage, part in zip(self.stages, self.pieces, strict=False):
                 xs = in_one_piece(part, [now[v] for v in part.inputs])
                 for tap, x in zip(stage, xs, strict=True):
-                    now[tap.product] = product(x, now[tap.weight], tap.precision)
+                    weight = now[tap.weight]
+                    if tap.product in beside:
+                        early, weight = beside[tap.product]
+                        x = jnp.concatenate([early, x], -1)
+                    now[tap.product] = product(x, weight, tap.precision)
             made = in_one_piece(last, [now[v] for v in last.inputs])
             new, made = made[:size], made[size:]
             carries = {
@@ -169,11 +177,10 @@ class Recurrence:
             ]
             return (new, carries, values), None
 
-        first, drive = [env[v] for v in self.carry], [env[v] for v in self.drive]
         results, _ = jax.lax.scan(
             advance,
             (first, dict(carries), list(values)),
-            (drive, at),
+            (rows, at),
             reverse=self.reverse,
             unroll=self.unroll,
         )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.extend.core import unmapped_aval
 
 from .bptt import Passes
+from .hoisting import is_cheap
 from .levels import Level, Signature
 from .program import Program
 from .segments import near, within
@@ -24,6 +25,7 @@ class Whole(NamedTuple):
         moving: the numbers of the arguments that have tangents.
         copies: how many models are computed side by side.
         devices: over how many of them the compiler spreads the program, on its own.
+        processor: whether it is compiled for a processor, not an accelerator.
     """
 
     program: Program
@@ -34,6 +36,7 @@ class Whole(NamedTuple):
     moving: tuple[int, ...] = ()
     copies: int = 1
     devices: int = 1
+    processor: bool = False
 
     @property
     def kinds(self) -> list[str]:
@@ -94,6 +97,16 @@ class Whole(NamedTuple):
                 known = isinstance(steps, int) and wanted is not None
                 length = within(self.truncate, min(wanted, steps) if known else wanted)
         return Passes(self.program, length, self.truncate)
+
+    def hoists(self) -> bool:
+        """Whether the forward pass makes the drive before its loop, a segment at once.
+
+        An accelerator starts every product of a loop anew, and models side by side have
+        products of their own kind; else the program knows.
+        """
+        if not self.processor or self.copies > 1 or self.segment is not None:
+            return True
+        return not is_cheap(self.program, self.devices)
 
 
 def floating(whole: Whole) -> list[bool]:
