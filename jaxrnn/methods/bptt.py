@@ -35,18 +35,21 @@ from .recurrence import is_floating, pairs
 from .segments import detached, over_segments
 from .store import store
 from .tangent import back, blank, tangent
+from .units import Gather
 
 
 class Passes(NamedTuple):
     """One run in segments of `length` steps, and its derivatives; for lists of arrays.
 
     Tangents and gradients are None where they are zero by structure, or not wanted. No
-    gradient crosses a multiple of `truncate` steps.
+    gradient crosses a multiple of `truncate` steps. `gather` is for units that are spread
+    over devices: see `units`.
     """
 
     program: Program
     length: int
     truncate: int | None
+    gather: Gather | None
 
     def forward(
         self, params: Any, first: Any, inputs: Any, *, keeps: bool, hoists: bool
@@ -58,9 +61,9 @@ class Passes(NamedTuple):
         """
         program, plan = self.program, self.program.plan
         operands = program.operands(params)
-        consts = operands.consts
+        consts, first = self._gathered(operands.consts, first)
         every = range(len(first))
-        run = plan.run
+        run = functools.partial(plan.run, gather=self.gather)
         if not hoists:
             run = functools.partial(run, drive_of=in_loop(program, operands))
         computed = None in program.shown  # outputs that are no leaves of the carry
@@ -102,13 +105,14 @@ class Passes(NamedTuple):
         program, plan = self.program, self.program.plan
         (params, first, inputs), (dparams, dfirst, dinputs) = primals, tangents
         operands, doperands = jvp(program.operands, (params,), (dparams,))
+        consts, first = self._gathered(operands.consts, first)
 
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:
             (before, dbefore), (inputs, dinputs, carries, values) = state, timed
             (drive, led), (ddrive, dled) = jvp(
                 program.drives, (operands, inputs), (doperands, dinputs)
             )
-            args = [*operands.consts, *before, *led]
+            args = [*consts, *before, *led]
             dargs = [*doperands.consts, *dbefore, *dled]
             env, denv = plan.known_from(args, carries, values), pairs(plan.inputs, dargs)
             epsilons = {}
@@ -119,7 +123,7 @@ class Passes(NamedTuple):
                 epsilons[tap.value] = sum(terms, jnp.zeros_like(env[tap.value]))
             entering = (*plan.carry, *plan.entering)
             moving = {v: t for v, t in denv.items() if t is not None and v in entering}
-            results = tangent(plan, env, moving, epsilons, _steps(carries))
+            results = tangent(plan, env, moving, epsilons, _steps(carries), self.gather)
             dlast, dcarries = (_spread(plan.carry, leaves) for leaves in results)
             _, dmade = jvp(
                 program.made, (operands, carries, drive), (doperands, dcarries, ddrive)
@@ -150,7 +154,7 @@ class Passes(NamedTuple):
         program, plan = self.program, self.program.plan
         (params, first, inputs), (carries, values) = primals, kept
         operands, of_operands = vjp(program.operands, (params,))
-        consts = operands.consts
+        consts, first = self._gathered(operands.consts, first)
         floats = [i for i, v in enumerate(plan.carry) if is_floating(v)]
 
         def segment(state: Any, timed: Any) -> tuple[Any, Any]:
@@ -189,7 +193,9 @@ class Passes(NamedTuple):
                 if v in plan.entering and v not in plan.carry and is_floating(v)
             ]
             given = [everybar[i] for i in floats]
-            found, epsilonbars = back(plan, env, carrybar, given, moving, _steps(carries))
+            found, epsilonbars = back(
+                plan, env, carrybar, given, moving, _steps(carries), self.gather
+            )
             for v, bar in found.items():
                 bars.add(v, bar)
             for tap in plan.taps:
@@ -234,6 +240,19 @@ class Passes(NamedTuple):
             firstbar[i] = bar
         (paramsbar,) = of_operands(operands_tree.unflatten(sums))
         return paramsbar, firstbar, inputsbar
+
+    def _gathered(self, consts: Any, first: Any) -> tuple[list[Any], list[Any]]:
+        """What a step reads of parameters, but for its weights, and the first carry."""
+        if self.gather is None:
+            return consts, first
+        number, program, gather = len(self.program.of_params), self.program, self.gather
+        params, rest = consts[:number], consts[number:]
+        made = len(program.step.weights(params)) * 2
+        return [
+            *(gather(param, leading=0) if param.ndim == 1 else param for param in params),
+            *rest[:made],
+            *map(gather, rest[made:]),
+        ], [*map(gather, first)]
 
     def _over(
         self,

@@ -72,8 +72,8 @@ SHARE = 16
 Made = tuple[list[Any], dict[Any, tuple[Any, Any]]]
 
 
-def is_cheap(program: Program, devices: int) -> bool:
-    """Whether a step had better make its drive itself, its examples parted on devices."""
+def is_cheap(program: Program) -> bool:
+    """Whether a step had better make its drive itself."""
     operands = jax.eval_shape(program.operands, program.of_params)
     closed = _traced(program, operands)
     equations = closed.jaxpr.eqns
@@ -88,7 +88,7 @@ def is_cheap(program: Program, devices: int) -> bool:
     if not all(isinstance(size, int) for size in (*examples, bytes_of(weights))):
         return False
     narrow = all(
-        devices * weight.shape[0] <= WIDEST * few
+        weight.shape[0] <= WIDEST * few
         for weight, few in zip(weights, examples, strict=True)
     )
     return narrow and SHARE * bytes_of(weights) <= CACHE

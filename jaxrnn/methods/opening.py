@@ -162,6 +162,7 @@ def opened(
     signature_of: Callable[..., Signature],
     platform: str = "any",
     devices: int = 1,
+    mesh: Any = None,
 ) -> Callable[..., list[Any]]:
     def implementation(
         *args: Any, whole: Whole, levels: Sequence[Level], **static: Any
@@ -170,7 +171,10 @@ def opened(
         processor = platform == "cpu"
         turns = processor and whole.program.multiplications() >= TURNS_FROM
         whole = whole._replace(
-            copies=copies(levels, turns), devices=devices, processor=processor
+            copies=copies(levels, turns),
+            devices=devices,
+            mesh=mesh if whole.program.plan.taps else None,
+            processor=processor,
         )
 
         def of_data(args: Sequence[Any], levels: Sequence[Level]) -> list[Any]:

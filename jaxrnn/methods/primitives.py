@@ -22,6 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from .levels import Level, Signature, batched, moved, place
 from .opening import forward, gradient, opened, tangent
 from .program import Program
+from .units import mesh_of
 from .whole import (
     Whole,
     floating,
@@ -211,7 +212,9 @@ def _primitive(
 
     def lowering(platform: str) -> Callable[..., Any]:
         def rule(context: Any, *args: Any, **static: Any) -> Any:
-            whole = opened(function, signature_of, platform, devices(context))
+            spread = devices(context)
+            mesh = mesh_of(context.avals_in) if spread > 1 else None
+            whole = opened(function, signature_of, platform, spread, mesh)
             return mlir.lower_fun(whole)(context, *args, **static)
 
         return rule

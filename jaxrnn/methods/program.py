@@ -141,6 +141,7 @@ class Program:
             first,
             jax.eval_shape(self.lead, consts, drive) if self.lead else drive,
             transposes={first_weight + i: first_weight + count + i for i in range(count)},
+            batch_ndim=batch_ndim,
             reverse=functions.reverse,
             unroll=functions.unroll,
             save_from=0 if save else SAVE_FROM,

@@ -12,6 +12,7 @@ from .derivative import pull
 from .jaxprs import depend, is_variable, piece, trace
 from .products import product, product_p
 from .store import store
+from .units import Gather
 
 Values = dict[Any, Any]  # of variables
 
@@ -53,6 +54,7 @@ class Recurrence:
         step: batched, with its products laid open by `expose`.
         consts, carry, drive: examples of one step's arguments.
         transposes: the number of W^T among the constants by the number of W.
+        batch_ndim: the number of axes of examples.
         reverse: from the last step to the first.
         unroll: steps in one iteration.
         save_from: the size of an x from which on the values of all taps are saved for the
@@ -70,11 +72,12 @@ class Recurrence:
         drive: Sequence[Any],
         *,
         transposes: Mapping[int, int],
+        batch_ndim: int,
         reverse: bool,
         unroll: int,
         save_from: int,
     ) -> None:
-        self.reverse, self.unroll = reverse, unroll
+        self.batch_ndim, self.reverse, self.unroll = batch_ndim, reverse, unroll
         nc, nk = len(consts), len(carry)
         closed = trace(
             lambda *args: step(
@@ -137,6 +140,7 @@ class Recurrence:
         values: Sequence[Any],
         at: Any,
         drive_of: Callable[[Any], tuple[Sequence[Any], Values]] = lambda row: (row, {}),
+        gather: Gather | None = None,
     ) -> tuple[list[Any], dict[int, Any], list[Any]]:
         """The final carry, and the buffers, with a row for every step.
 
@@ -147,18 +151,22 @@ class Recurrence:
             at: the row of every step.
             drive_of: what makes the drive of a step, and by the product of a tap an x and
                 a weight, if its operands are [x, its x] and that weight: see `hoisting`.
+            gather: see `units`.
         """
         nc, size = len(self.consts), len(self.carry)
         consts = pairs(self.consts, args[:nc])
         first, rows = list(args[nc : nc + size]), list(args[nc + size :])
-        last = self.saving if values else self.pieces[-1]
+        parts = self.pieces if gather is None else self.known
+        last = self.saving if values and gather is None else parts[-1]
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
             carry, carries, values = state
             row, at = timed
+            if gather is not None:
+                carry = [*map(gather, carry)]
             drive, beside = drive_of(row)
             now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
-            for stage, part in zip(self.stages, self.pieces, strict=False):
+            for stage, part in zip(self.stages, parts, strict=False):
                 xs = in_one_piece(part, [now[v] for v in part.inputs])
                 for tap, x in zip(stage, xs, strict=True):
                     weight = now[tap.weight]
@@ -166,8 +174,14 @@ class Recurrence:
                         early, weight = beside[tap.product]
                         x = jnp.concatenate([early, x], -1)
                     now[tap.product] = product(x, weight, tap.precision)
+                    if gather is not None:
+                        terms = [now[v] for v in (tap.product, *tap.addends)]
+                        now[tap.value] = gather(sum(terms[1:], terms[0]))
             made = in_one_piece(last, [now[v] for v in last.inputs])
             new, made = made[:size], made[size:]
+            if gather is not None:
+                new = [*map(gather, new)]
+                made = [now[tap.value] for tap in self.taps] if values else []
             carries = {
                 i: store(buffer, new[i][None], at) for i, buffer in carries.items()
             }
@@ -177,6 +191,13 @@ class Recurrence:
             ]
             return (new, carries, values), None
 
+        if gather is not None:
+            summed = [v for tap in self.taps for v in tap.addends]
+            if len(rows) == len(self.drive):
+                rows = [
+                    row if v in summed else gather(row, leading=1 + self.batch_ndim)
+                    for v, row in zip(self.drive, rows, strict=True)
+                ]
         results, _ = jax.lax.scan(
             advance,
             (first, dict(carries), list(values)),

@@ -25,14 +25,17 @@ from .derivative import pull, push
 from .jaxprs import Piece
 from .products import product
 from .recurrence import Recurrence, Values, is_floating, pairs
+from .units import Gather
 
 
-def _known(plan: Recurrence, values: Values) -> tuple[Values, Values]:
+def _known(plan: Recurrence, values: Values, gather: Gather) -> tuple[Values, Values]:
     """What the derivatives read: the same at all steps, and stacked over time."""
     weights = [v for tap in plan.taps for v in (tap.weight, tap.transposed)]
     names = dict.fromkeys([*plan.residuals, *weights])
     fixed = {v: values[v] for v in names if v in plan.consts}
-    return fixed, {v: values[v] for v in names if v not in fixed}
+    rows = [v for v in names if v not in fixed]
+    leading = 1 + plan.batch_ndim
+    return fixed, {v: gather(values[v], leading=leading) for v in rows}
 
 
 def _parts(
@@ -48,6 +51,10 @@ def _length(steps: Any) -> int | None:
     return steps if isinstance(steps, int) else None
 
 
+def _as_it_is(x: Any, *, leading: int | None = None) -> Any:
+    return x
+
+
 def blank(aval: Any) -> Any:
     return ad.instantiate_zeros(ad.Zero(aval.to_tangent_aval()))
 
@@ -58,6 +65,7 @@ def tangent(
     moving: Mapping[Any, Any],
     epsilons: Mapping[Any, Any],
     steps: Any,
+    gather: Gather | None,
 ) -> tuple[list[Any], list[Any]]:
     """The tangents of the last carry and of every carry, of its floating leaves.
 
@@ -65,24 +73,25 @@ def tangent(
         values: of all that the derivatives read, by variable.
         moving: the tangents of consts, of the carry and of the drive, by variable.
         epsilons: by the value of each tap, at every step.
+        gather: see `units`.
     """
-    fixed, timed = _known(plan, values)
+    gather = gather or _as_it_is
+    fixed, timed = _known(plan, values, gather)
     dfixed = {v: t for v, t in moving.items() if v in plan.consts}
     dtimed = {v: t for v, t in moving.items() if v in plan.drive} | {**epsilons}
     floats = [v for v in plan.carry if is_floating(v)]
     pushes = [push(*part, plan.after) for part in _parts(plan, {*moving, *epsilons})]
 
     def body(dcarry: Any, inputs: Any) -> tuple[Any, Any]:
-        now, dnow = (
-            fixed | pairs([*timed], inputs[0]),
-            dfixed | pairs([*dtimed], inputs[1]),
-        )
-        dnow |= pairs(floats, dcarry)
+        now = fixed | pairs([*timed], [*map(gather, inputs[0])])
+        dnow = dfixed | pairs([*dtimed], inputs[1])
+        dnow |= pairs(floats, [*map(gather, dcarry)])
         for stage, through in zip(plan.stages, pushes, strict=False):
             dxs = through(now, [dnow[v] for v in through.moves])
             for tap, dx in zip(stage, dxs, strict=True):
-                dnow[tap.value] += product(dx, now[tap.weight], tap.precision)
-        new = pushes[-1](now, [dnow[v] for v in pushes[-1].moves])
+                dz = product(dx, now[tap.weight], tap.precision)
+                dnow[tap.value] = gather(dnow[tap.value] + dz)
+        new = [*map(gather, pushes[-1](now, [dnow[v] for v in pushes[-1].moves]))]
         return new, new
 
     first = [moving[v] for v in floats]
@@ -103,6 +112,7 @@ def back(
     every: Sequence[Any],
     moving: Collection[Any],
     steps: Any,
+    gather: Gather | None,
 ) -> tuple[Values, Values]:
     """The gradients of what moves, by variable, and of every epsilon, by tap's value.
 
@@ -111,9 +121,12 @@ def back(
         last: the gradients of the floating leaves of the last carry.
         every: those of every carry, from what reads it outside of the loop, or None.
         moving: the consts and the drive that a gradient is wanted of.
+        gather: see `units`.
     """
-    fixed, timed = _known(plan, values)
+    gather = gather or _as_it_is
+    fixed, timed = _known(plan, values, gather)
     floats = [v for v in plan.carry if is_floating(v)]
+    leading = 1 + plan.batch_ndim
     targets = [*moving, *floats, *(tap.value for tap in plan.taps)]
     pulls = [pull(*part, plan.after) for part in _parts(plan, targets)]
     summed = [v for v in moving if v in plan.consts]
@@ -122,25 +135,29 @@ def back(
 
     def body(state: Any, inputs: Any) -> tuple[Any, Any]:
         carrybar, sums = state
-        now, given = fixed | pairs([*timed], inputs[0]), iter(inputs[1])
+        now = fixed | pairs([*timed], [*map(gather, inputs[0])])
+        given = iter(map(gather, inputs[1]))
         carrybar = [
-            bar + next(given) if is_seen else bar
+            gather(bar + next(given) if is_seen else bar)
             for bar, is_seen in zip(carrybar, seen, strict=True)
         ]
-        bars: Values = pairs(pulls[-1].moves, pulls[-1](now, carrybar))
+        found = map(gather, pulls[-1](now, carrybar))
+        bars: Values = pairs(pulls[-1].moves, [*found])
         for stage, through in reversed(list(zip(plan.stages, pulls, strict=False))):
             xbars = [
-                product(bars[tap.value], now[tap.transposed], tap.precision)
+                gather(product(bars[tap.value], now[tap.transposed], tap.precision))
                 for tap in stage
             ]
-            for v, term in zip(through.moves, through(now, xbars), strict=True):
+            terms = map(gather, through(now, xbars))
+            for v, term in zip(through.moves, terms, strict=True):
                 bars[v] = bars[v] + term if v in bars else term
         made = {v: bars[v] if v in bars else blank(v.aval) for v in targets}
         sums = [total + made[v] for v, total in zip(summed, sums, strict=True)]
-        return ([made[v] for v in floats], sums), [made[v] for v in shown]
+        return ([made[v] for v in floats], sums), [gather(made[v]) for v in shown]
 
-    state = list(last), [blank(v.aval) for v in summed]
-    inputs = [*timed.values()], [bars for bars in every if bars is not None]
+    state = [*map(gather, last)], [blank(v.aval) for v in summed]
+    given = [gather(bars, leading=leading) for bars in every if bars is not None]
+    inputs = [*timed.values()], given
     (first, sums), stacked = jax.lax.scan(
         body,
         state,

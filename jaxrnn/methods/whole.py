@@ -11,6 +11,7 @@ from .hoisting import is_cheap
 from .levels import Level, Signature
 from .program import Program
 from .segments import near, within
+from .units import gather_on
 
 
 class Whole(NamedTuple):
@@ -25,6 +26,7 @@ class Whole(NamedTuple):
         moving: the numbers of the arguments that have tangents.
         copies: how many models are computed side by side.
         devices: over how many of them the compiler spreads the program, on its own.
+        mesh: that they form, if it is known.
         processor: whether it is compiled for a processor, not an accelerator.
     """
 
@@ -36,6 +38,7 @@ class Whole(NamedTuple):
     moving: tuple[int, ...] = ()
     copies: int = 1
     devices: int = 1
+    mesh: Any = None
     processor: bool = False
 
     @property
@@ -96,17 +99,18 @@ class Whole(NamedTuple):
             else:
                 known = isinstance(steps, int) and wanted is not None
                 length = within(self.truncate, min(wanted, steps) if known else wanted)
-        return Passes(self.program, length, self.truncate)
+        gather = gather_on(self.mesh, self.program.batch_ndim)
+        return Passes(self.program, length, self.truncate, gather)
 
     def hoists(self) -> bool:
         """Whether the forward pass makes the drive before its loop, a segment at once.
 
-        An accelerator starts every product of a loop anew, and models side by side have
-        products of their own kind; else the program knows.
+        An accelerator starts every product of a loop anew, models side by side have
+        products of their own kind, and weights that are joined may be spread over devices
+        by their rows; else `hoisting` knows.
         """
-        if not self.processor or self.copies > 1 or self.segment is not None:
-            return True
-        return not is_cheap(self.program, self.devices)
+        alone = self.copies == self.devices == 1 and self.segment is None
+        return not (self.processor and alone and is_cheap(self.program))
 
 
 def floating(whole: Whole) -> list[bool]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import AxisType, PartitionSpec, auto_axes
+from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
 
 
 def over_explicit_axes(
@@ -44,4 +44,11 @@ def over_explicit_axes(
     of_batch, over_time = PartitionSpec(*batch), PartitionSpec(None, *batch)
     of_results = over_time if timed else of_batch, over_time
     spread: Any = auto_axes(function, axes=tuple(sorted(names)), out_sharding=of_results)
-    return spread
+
+    def on_mesh(*args: Any) -> tuple[Any, Any]:
+        # The arrays know it, also where the caller has not set one.
+        mesh = next(one.mesh for one in shardings if not one.mesh.empty)
+        with use_abstract_mesh(mesh):
+            return spread(*args)
+
+    return on_mesh

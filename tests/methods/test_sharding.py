@@ -1,5 +1,6 @@
 """A batch spread over devices: no collective inside of a loop, and the same numbers."""
 
+import contextlib
 import re
 
 import jax
@@ -10,9 +11,15 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from marks import by_default
 from zoo import ZOO, carry_of, inputs_of, noise_key, params_of
 
-from jaxrnn import GRU, LSTM, Scan, Stack, carry_gradients, trajectory, unroll
+from jaxrnn import GRU, LSTM, Elman, Scan, Stack, carry_gradients, trajectory, unroll
 
 T, B = 8, 4
+HIDDEN = {
+    "elman": Elman(6, 8),
+    "lstm": LSTM(6, 8),
+    "gru": GRU(6, 8),
+    "stack": Stack((LSTM(6, 8), GRU(8, 8))),
+}
 COLLECTIVE = re.compile(
     r"= .*?\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)"
     r"(?:-start)?\("
@@ -24,25 +31,51 @@ CALLED = re.compile(
 )
 
 
-def collectives(hlo):
-    """Those inside of loops, and those outside."""
-    computations, lines = {}, []
+def computations(hlo):
+    """By name: the text of each, and the names of those that it calls."""
+    lines = {}
     for line in hlo.split("\n"):
         name = NAME.match(line)
         if name:
-            lines = computations.setdefault(name[1], [])
-        lines.append(line)
-    text = {name: "\n".join(lines) for name, lines in computations.items()}
-    inside, new = set(), set(re.findall(r"body=%?([\w.\-]+)", hlo))
+            current = lines.setdefault(name[1], [])
+        if lines:
+            current.append(line)
+    text = {name: "\n".join(some) for name, some in lines.items()}
+    calls = {name: set(CALLED.findall(one)) & set(text) for name, one in text.items()}
+    return text, calls
+
+
+def reached(names, calls):
+    """These computations, and all that they call."""
+    found, new = set(), set(names)
     while new:
-        inside |= new
-        called = {name for one in new for name in CALLED.findall(text[one])}
-        new = (called & set(text)) - inside
+        found |= new
+        new = {called for name in new for called in calls[name]} - found
+    return found
+
+
+def collectives(hlo):
+    """Those inside of loops, and those outside."""
+    text, calls = computations(hlo)
+    inside = reached(set(re.findall(r"body=%?([\w.\-]+)", hlo)), calls)
     found = {name: COLLECTIVE.findall(one) for name, one in text.items()}
     return (
         [kind for name in inside for kind in found[name]],
         [kind for name in set(text) - inside for kind in found[name]],
     )
+
+
+def collectives_of_steps(hlo):
+    """Those of each loop that has no loop inside."""
+    text, calls = computations(hlo)
+    bodies = {
+        name: reached({name}, calls) for name in re.findall(r"body=%?([\w.\-]+)", hlo)
+    }
+    return [
+        [kind for name in inside for kind in COLLECTIVE.findall(text[name])]
+        for inside in bodies.values()
+        if not any("body=" in text[name] for name in inside)
+    ]
 
 
 def mesh():
@@ -116,8 +149,42 @@ def test_under_shard_map_gradients_are_summed_once_after_the_loops(name, checked
     close(compiled(*spread), expected)
 
 
-def test_axes_that_are_explicit_stay_spread():
-    """As those of a mesh are unless it says otherwise."""
+@pytest.mark.parametrize("spec", [(None, "units"), ("units", None)])
+@pytest.mark.parametrize("with_carry", [False, True])
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("name", by_default(HIDDEN, "lstm"))
+def test_units_that_are_spread_take_one_collective_a_step(name, kind, with_carry, spec):
+    """Kernels by columns or by rows; forwards, and forwards and backwards."""
+    cell = HIDDEN[name]
+    mesh = jax.make_mesh((2,), ("units",), axis_types=(kind,))
+    params, xs = params_of(cell), inputs_of(cell, (T, B))
+    carry = carry_of(cell, params, (B,)) if with_carry else None
+
+    def forward(params, xs, carry):
+        return jnp.sum(jnp.sin(unroll(cell, params, xs, carry)[1]))
+
+    def spread(leaf, spec):
+        return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(*spec)))
+
+    def of_params(leaf):
+        return spread(leaf, spec if leaf.ndim == 2 else [name for name in spec if name])
+
+    here = (
+        jax.tree.map(of_params, params),
+        spread(xs, ()),
+        jax.tree.map(lambda leaf: spread(leaf, (None, "units")), carry),
+    )
+    products = sum(leaf.ndim == 2 for leaf in jax.tree.leaves(params)) // 2
+    for function, loops in ((forward, 1), (jax.grad(forward, (0, 1)), 2)):
+        compiled = jax.jit(function).lower(*here).compile()
+        steps = collectives_of_steps(compiled.as_text())
+        assert [len(kinds) for kinds in steps] == [1] * (loops * products)
+        close(compiled(*here), function(params, xs, carry))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_axes_that_are_explicit_stay_spread(known):
+    """As those of a mesh are unless it says otherwise, be it the current one or not."""
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
     P = PartitionSpec
     cell = Stack((GRU(3, 5), LSTM(5, 4)))
@@ -139,7 +206,7 @@ def test_axes_that_are_explicit_stay_spread():
     ]
     args, specs = (params, xs, carry, lengths), (P(), P(None, "data"), P("data"))
     expected = [call(*args) for call in calls]
-    with jax.set_mesh(mesh):
+    with jax.set_mesh(mesh) if known else contextlib.nullcontext():
         spread = [
             jax.device_put(arg, NamedSharding(mesh, spec))
             for arg, spec in zip(args, (*specs, P("data")), strict=True)
