@@ -13,6 +13,7 @@ begin anew. Text: Python's reference (PSF licence), whose training part tuned th
 """
 
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,11 @@ def train_step(model: Any, optimizer: Any, state: dict, piece: jax.Array) -> tup
     return state | new | {"step": state["step"] + 1}, nats
 
 
+def optimizer_of(steps: int) -> Any:
+    schedule = optax.cosine_decay_schedule(RATE, steps)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
 def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
     """All that training changes: what a checkpoint has."""
     init, noise = jax.random.split(jax.random.key(seed))
@@ -68,18 +74,30 @@ def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
     }
 
 
-def piece_of(symbols: np.ndarray, streams: int, length: int, step: int) -> jax.Array:
+def streams_of(symbols: np.ndarray, streams: int) -> np.ndarray:
+    """The text in streams side by side, (streams, characters of each)."""
+    return symbols[: len(symbols) // streams * streams].reshape(streams, -1)
+
+
+def piece_of(rows: np.ndarray, length: int, step: int) -> np.ndarray:
     """What each stream reads; after its end it starts again, and keeps the carry."""
-    rows = symbols[: len(symbols) // streams * streams].reshape(streams, -1)
     begin = step % ((rows.shape[1] - 1) // length) * length
-    return jnp.asarray(rows[:, begin : begin + length + 1].T)
+    return rows[:, begin : begin + length + 1].T
 
 
-def train(model: Any, symbols: Any, args: Any, seed: int, folder: Path, bars: Any) -> Any:
-    """Parameters after `args.steps`, from the last checkpoint if there is one."""
-    schedule = optax.cosine_decay_schedule(RATE, args.steps)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
-    state = start(model, optimizer, args.streams, seed)
+def train(
+    model: Any,
+    read: Callable[[int], Any],
+    state: dict,
+    args: Any,
+    folder: Path,
+    bars: Any,
+) -> Any:
+    """Parameters after `args.steps`, from the last checkpoint if there is one.
+
+    `read(step)` is the piece of a step, and `state` what the first one begins with.
+    """
+    optimizer, seed = optimizer_of(args.steps), folder.name
     bar = bars.add_task(f"seed {seed}", total=args.steps, note="")
     kept = ocp.CheckpointManagerOptions(max_to_keep=2)
     with ocp.CheckpointManager(folder.absolute(), options=kept) as checkpoints:
@@ -89,8 +107,7 @@ def train(model: Any, symbols: Any, args: Any, seed: int, folder: Path, bars: An
             bars.update(bar, completed=last)
             bars.print(f"seed {seed} goes on from step {last}")
         for step in range(int(state["step"]), args.steps):
-            piece = piece_of(symbols, args.streams, args.length, step)
-            state, nats = train_step(model, optimizer, state, piece)
+            state, nats = train_step(model, optimizer, state, read(step))
             note = f"{jaxrnn.bits_per_symbol(nats):.3f} bits a character"
             bars.update(bar, completed=step + 1, note=note)
             if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
@@ -111,28 +128,40 @@ def say(model: Any, params: Any, alphabet: list[str], prompt: str, seed: int) ->
     return "\n".join(said)
 
 
-def main() -> None:
-    parser = options(__doc__, steps=1500)
+def folder_of(args: Any, text: str, model: Any) -> Path:
+    """For checkpoints of one way to train; a cell prints as the code that makes it."""
+    way = f"{text} {model} {RATE} {args.steps} {args.length} {args.streams}"
+    return args.out / f"checkpoints-{zlib.crc32(way.encode()):08x}"
+
+
+def arguments(description: str | None = __doc__) -> Any:
+    """The options of this example, and of another that trains the same model."""
+    parser = options(description, steps=1500)
     add = parser.add_argument
     add("--text", type=Path, help="a UTF-8 file; None: Python's own reference manual")
     add("--hidden-size", type=whole(1), default=192, help="of both layers")
     add("--length", type=whole(2), default=100, help="characters in a piece")
     add("--streams", type=whole(1), default=32, help="read side by side")
     add("--save-every", type=whole(1), default=200, help="steps between checkpoints")
-    args = parsed(parser, steps=300, seeds=1, hidden_size=96)
+    return parser
+
+
+def main() -> None:
+    args = parsed(arguments(), steps=300, seeds=1, hidden_size=96)
     text = read_text(args.text)
     train_part, test, alphabet = split(text, args.length)
     if len(train_part) // args.streams <= args.length:
         fail("the text is too short for pieces of --length in --streams streams")
     model = language_model(len(alphabet), args.hidden_size)
-    # A folder for each way to train; a cell prints as the code that makes it.
-    way = f"{text} {model} {RATE} {args.steps} {args.length} {args.streams}"
-    folder = args.out / f"checkpoints-{zlib.crc32(way.encode()):08x}"
+    rows = streams_of(train_part, args.streams)
+    folder = folder_of(args, text, model)
     bits, said = [], ""
     with progress() as bars:
         known = references(text, train_part, test, len(alphabet))
         for seed in range(args.seed, args.seed + args.seeds):
-            params = train(model, train_part, args, seed, folder / str(seed), bars)
+            state = start(model, optimizer_of(args.steps), args.streams, seed)
+            read = partial(piece_of, rows, args.length)
+            params = train(model, read, state, args, folder / str(seed), bars)
             bits.append(bits_per_character(model, params, test))
             said = said or say(model, params, alphabet, text[:50], seed)
     table = Table("", "bits per held-out character", box=None)

@@ -78,12 +78,16 @@ def data_file(distribution: str, name: str, extra: str) -> Path:
     fail(f"{distribution} {metadata.version(distribution)} has no file {name}")
 
 
-def progress() -> Progress:
+def progress(quiet: bool = False) -> Progress:
     """Bars on stderr, each with a `note`."""
     columns = "{task.description}", BarColumn(20), MofNCompleteColumn()
     console = Console(stderr=True)
     return Progress(
-        *columns, TimeRemainingColumn(), "{task.fields[note]}", console=console
+        *columns,
+        TimeRemainingColumn(),
+        "{task.fields[note]}",
+        console=console,
+        disable=quiet,
     )
 
 

@@ -131,9 +131,9 @@ def test_it_learns_and_stands_beside_what_is_known(tmp_path, text):
 
 def test_pieces_follow_each_other_in_every_stream(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    from language_model import piece_of
+    from language_model import piece_of, streams_of
 
-    read = [np.asarray(piece_of(np.arange(103), 4, 6, step)) for step in range(5)]
+    read = [piece_of(streams_of(np.arange(103), 4), 6, step) for step in range(5)]
     for step, piece in enumerate(read[:4]):  # 25 a stream: four pieces of six and one
         for stream in range(4):
             begin = 25 * stream + 6 * step
