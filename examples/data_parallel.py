@@ -38,7 +38,7 @@ from language_model import (
     streams_of,
     train,
 )
-from options import fail, parsed, progress, save, whole
+from options import fail, mean_and_spread, parsed, progress, save, whole
 from text_data import bits_per_character, read_text, split
 
 WARM_UP = 20  # steps that are not timed: they compile, and fill caches
@@ -51,19 +51,20 @@ class Reader:
         self.sharding = NamedSharding(mesh, PartitionSpec(None, "streams"))
         share = len(rows) // jax.process_count()
         self.rows, self.length = rows[share * jax.process_index() :][:share], length
-        self.times: list[float] = []
+        self.times: dict[int, float] = {}
 
     def __call__(self, step: int) -> jax.Array:
-        self.times.append(time.perf_counter())
+        self.times[step] = time.perf_counter()
         piece = piece_of(self.rows, self.length, step)
         return jax.make_array_from_process_local_data(self.sharding, piece)
 
     def characters_a_second(self) -> float | None:
-        """Of all processes."""
-        steps = len(self.times) - 1 - WARM_UP
+        """Of all processes, in the last run."""
+        times = list(self.times.values())
+        steps = len(times) - 1 - WARM_UP
         if steps < 1:
             return None
-        seconds = self.times[-1] - self.times[WARM_UP]
+        seconds = times[-1] - times[WARM_UP]
         return steps * self.length * len(self.rows) * jax.process_count() / seconds
 
 
@@ -79,21 +80,23 @@ def run(args: Any) -> None:
     every = NamedSharding(mesh, PartitionSpec())
     spread = dict.fromkeys(("params", "moments", "carry", "key", "step"), every)
     spread |= {"carry": NamedSharding(mesh, PartitionSpec("streams"))}
-    begin = partial(start, model, optimizer, args.streams, args.seed)
-    state = jax.jit(begin, out_shardings=spread)()
     read = Reader(streams_of(train_part, args.streams), args.length, mesh)
-    first = jax.process_index() == 0
+    first, bits = jax.process_index() == 0, []
     with progress(quiet=not first) as bars:
-        folder = folder_of(args, text, model) / str(args.seed)
-        params = train(model, read, state, args, folder, bars)
+        for seed in range(args.seed, args.seed + args.seeds):
+            begin = partial(start, model, optimizer, args.streams, seed)
+            state = jax.jit(begin, out_shardings=spread)()
+            folder = folder_of(args, text, model) / str(seed)
+            params = train(model, read, state, args, folder, bars)
+            if first:
+                here = jax.tree.map(np.asarray, params)
+                with jax.set_mesh(None):
+                    bits.append(bits_per_character(model, here, test))
     if first:
-        here = jax.device_put(jax.tree.map(np.asarray, params), jax.local_devices()[0])
-        with jax.set_mesh(None):
-            bits = bits_per_character(model, here, test)
         speed = read.characters_a_second()
         save(args, bits=bits, characters_a_second=speed, processes=jax.process_count())
         timed = f", {speed:,.0f} characters a second" if speed else ""
-        print(f"{bits:.3f} bits per held-out character{timed}")
+        print(f"{mean_and_spread(bits)} bits per held-out character{timed}")
 
 
 def check_parts(streams: int, parts: int) -> None:
