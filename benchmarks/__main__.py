@@ -3,6 +3,7 @@
     python -m benchmarks --quick
     python -m benchmarks against_peers --cells lstm --json lstm.json
     python -m benchmarks --tables lstm.json
+    python -m benchmarks --tables here.json there.json
 
 benchmarks/README.md says what each question means and how timings are taken.
 """
@@ -13,17 +14,33 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from . import against_peers, compile_time, gradient_norms, memory, user_cell
+from . import (
+    against_peers,
+    compile_time,
+    generation,
+    gradient_norms,
+    memory,
+    transformations,
+    user_cell,
+)
 from .cases import GATES, QUICK_CELLS
 from .libraries import LIBRARIES, PEERS
 from .options import Options, ProgressLine
 from .record import Record
-from .tables import environment
+from .tables import environment, processor
 from .workers import Turns, Workers
 
 QUESTIONS: dict[str, ModuleType] = {
     module.QUESTION: module
-    for module in (against_peers, compile_time, gradient_norms, memory, user_cell)
+    for module in (
+        against_peers,
+        compile_time,
+        gradient_norms,
+        memory,
+        user_cell,
+        transformations,
+        generation,
+    )
 }
 
 
@@ -34,7 +51,7 @@ def main(words: list[str]) -> None:
     """
     arguments = parse(words)
     if arguments.tables:
-        show(json.loads(arguments.tables.read_text()))
+        show([json.loads(path.read_text()) for path in arguments.tables])
         return
     turns = Turns(rounds=3, seconds=0.05) if arguments.quick else Turns()
     if arguments.rounds:
@@ -61,19 +78,42 @@ def main(words: list[str]) -> None:
     except (AssertionError, RuntimeError) as error:
         failure = str(error)
     record.save()
-    show(record.data)
+    show([record.data])
     if failure:
         sys.exit(f"Not everything was measured: {failure}")
 
 
-def show(data: dict) -> None:
-    """The tables of what there is, an interrupted run's too."""
-    print(environment(data))
-    for name, rows in data["questions"].items():
+def show(runs: list[dict]) -> None:
+    """The tables of what there is, an interrupted run's too; several runs, side by side.
+
+    A question that has no such table has one for each run.
+    """
+    labels = [
+        f"{number}. {processor(data['machine'])}, {data['date'][:10]}"
+        for number, data in enumerate(runs, 1)
+    ]
+    for data in runs:
+        print(environment(data))
+    for name in dict.fromkeys(name for data in runs for name in data["questions"]):
         module = QUESTIONS[name]
         question = (module.__doc__ or name).splitlines()[0]
         print(f"\n## {question}\n")
-        print(module.report(rows) if rows else "Nothing was measured.")
+        found = {
+            label: data["questions"][name]
+            for label, data in zip(labels, runs, strict=True)
+            if data["questions"].get(name)
+        }
+        if not found:
+            print("Nothing was measured.")
+        elif len(runs) > 1 and hasattr(module, "side_by_side"):
+            print(module.side_by_side(found))
+        else:
+            for label, rows in found.items():
+                print(
+                    *([f"**{label}**\n"] if len(runs) > 1 else []),
+                    module.report(rows),
+                    sep="\n",
+                )
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -115,7 +155,11 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="rounds of turns in timings")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save every number")
     parser.add_argument(
-        "--tables", type=Path, metavar="FILE", help="print those of a saved run, only"
+        "--tables",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="print those of a saved run, only; of several, side by side",
     )
     arguments = parser.parse_args(words)
     unknown = set(arguments.questions) - QUESTIONS.keys()

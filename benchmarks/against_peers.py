@@ -1,7 +1,7 @@
 """Is one layer of jaxrnn faster than the same layer of other libraries?"""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .cases import FORWARD, GATES, QUICK_SHAPES, SHAPES, TITLES, TRAINING, Case
@@ -42,6 +42,42 @@ def report(rows: Sequence[Row]) -> str:
                 heading = f"### {TITLES[cell]}, {TITLE_OF[what]}"
                 parts += [heading, cell_table(some)]
     return "\n\n".join([*parts, "### Geometric means over the grid", summary(points)])
+
+
+def side_by_side(runs: Mapping[str, Sequence[Row]]) -> str:
+    """Rows by the label of their run: jaxrnn's times and both ratios of each."""
+    every = {label: grouped(rows) for label, rows in runs.items()}
+    keys = dict.fromkeys(
+        (point.case, point.what) for points in every.values() for point in points
+    )
+    lines = []
+    for cell in GATES:
+        for what in (FORWARD, TRAINING):
+            shapes = [case for case, one in keys if one == what and case.cell == cell]
+            compared: dict[str, list] = {label: [] for label in every}
+            for case in shapes:
+                line = [f"{TITLES[cell]}, {what}: {case.T}, {case.B}, {case.I}, {case.H}"]
+                for label, points in every.items():
+                    here = [p for p in points if (p.case, p.what) == (case, what)]
+                    if here:
+                        compared[label].append(both_statistics(here[0]))
+                        median, minimum = compared[label][-1]
+                        line += [
+                            milliseconds(here[0].seconds[OURS]),
+                            pair(median.best_jax, minimum.best_jax),
+                            pair(median.torch, minimum.torch),
+                        ]
+                    else:
+                        line += [ABSENT] * 3
+                lines.append(line)
+            if shapes:
+                line = [f"{TITLES[cell]}, {what}: geometric mean"]
+                for both in compared.values():
+                    line += ["", *mean_ratios(both)[:2]]
+                lines.append(line)
+    columns = "jaxrnn, ms", "best JAX peer / jaxrnn", "torch / jaxrnn"
+    header = [f"{label}: {column}" for label in every for column in columns]
+    return f"{INTRODUCTION}\n\n{table(['T, B, I, H', *header], lines)}"
 
 
 TITLE_OF = {FORWARD: "forward, ms", TRAINING: "training step, ms"}

@@ -84,14 +84,15 @@ class JaxProgram(Compiled):
         lengths = cases.lengths(case)
         lengths = None if lengths is None else jnp.asarray(lengths)
         self._run, self._time_axis, self._lacks = run, time_axis, lacks
-        training = jax.value_and_grad(self._loss, argnums=(0, 1))
+        training = jax.value_and_grad(self.loss, argnums=(0, 1))
         functions = {FORWARD: self._forward, TRAINING: training}
         super().__init__(functions, (leaves, xs, lengths))
+        self.leaves, self.xs = leaves, xs
 
     def _forward(self, leaves: list, xs: Any, lengths: Any) -> Any:
         return self._run(jax.tree.unflatten(self._structure, leaves), xs, lengths)
 
-    def _loss(self, leaves: list, xs: Any, lengths: Any) -> Any:
+    def loss(self, leaves: list, xs: Any, lengths: Any = None) -> Any:
         return jnp.sum(self._forward(leaves, xs, lengths) ** 2)
 
     def _pull_back(self, gradients: Any) -> Params:

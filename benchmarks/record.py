@@ -54,6 +54,7 @@ def machine() -> dict[str, Any]:
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": cpu_model(),
+        "vectors": vectors(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(pages / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
@@ -65,13 +66,25 @@ def machine() -> dict[str, Any]:
 
 def cpu_model() -> str:
     """As the kernel calls it."""
+    return cpu_information("model name") or platform.processor()
+
+
+def vectors() -> str | None:
+    """The widest instructions on vectors of floats that it has."""
+    flags = cpu_information("flags").split()
+    kinds = {"avx512f": "AVX-512", "avx2": "AVX2", "sse4_2": "SSE4.2"}
+    return next((title for flag, title in kinds.items() if flag in flags), None)
+
+
+def cpu_information(field: str) -> str:
+    """Of the first processor; empty where the kernel does not say."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():
             name, _, value = line.partition(":")
-            if name.strip() == "model name":
+            if name.strip() == field:
                 return value.strip()
-    return platform.processor()
+    return ""
 
 
 def flags() -> dict[str, Any]:

@@ -41,13 +41,19 @@ def mebibytes(count: float | None) -> str:
     return digits(None if count is None else count / 2**20)
 
 
+def processor(machine: dict[str, Any]) -> str:
+    """Its name, and its vectors, which a name may not tell."""
+    vectors = machine.get("vectors")  # not in records of old
+    return f"{machine['cpu']} ({vectors})" if vectors else machine["cpu"]
+
+
 def environment(data: dict[str, Any]) -> str:
     """One paragraph: on what, with what, when."""
     machine, flags = data["machine"], data["flags"]
     shown = [f"{name} {version}" for name, version in sorted(data["versions"].items())]
     pages = "on" if flags["glibc_huge_pages"] else "off"
     parts = [
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}",
+        f"{processor(machine)}, {machine['cores']} cores, {machine['system']}",
         ", ".join(shown),
         f"huge pages for malloc {pages}",
         f"XLA_FLAGS {flags['XLA_FLAGS'] or 'not set'}",

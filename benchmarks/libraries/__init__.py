@@ -67,4 +67,55 @@ LIBRARIES = {
     GRADIENT: Library("one gradient", "jaxrnn", PLAIN, "norms", options={"norms": False}),
     NORMS: Library("gradient_norms", "jaxrnn", PLAIN, "norms", options={"norms": True}),
 }
+TITLES_OF_FORMS = {
+    "batch": "batch axes",
+    "examples": "vmap over examples",
+    "devices": "two devices",
+    "turns": "one after another",
+    "models": "vmap over params",
+}
+# The training step of a library, transformed; and the peer that must be asked for.
+FORMS = {
+    "batch_axes": ("jaxrnn", "batch"),
+    "over_examples": ("jaxrnn", "examples"),
+    "over_devices": ("jaxrnn", "devices"),
+    "equinox_examples": ("equinox", "batch"),
+    "models_in_turn": ("jaxrnn", "turns"),
+    "over_models": ("jaxrnn", "models"),
+    "equinox_models": ("equinox", "models"),
+    "flax_linen_models": ("flax_linen", "models"),
+}
+TRANSFORMED = {
+    name: None if library == OURS else library for name, (library, _) in FORMS.items()
+}
+LIBRARIES |= {
+    name: Library(
+        TITLES_OF_FORMS[form] if library == OURS else LIBRARIES[library].title,
+        LIBRARIES[library].package,
+        ("lstm", "gru"),
+        "transformed",
+        options={"library": library, "form": form},
+    )
+    for name, (library, form) in FORMS.items()
+}
+# What speaks, and the peer that must be asked for.
+SPEAKERS = {
+    "generate": None,
+    "speaking_flax": "flax_linen",
+    "speaking_torch": "torch",
+    "beam": None,
+    "attention": None,
+}
+LIBRARIES |= {
+    name: Library(title, "jaxrnn", ("lstm",), "speaking", options={"how": name})
+    for name, title in (
+        ("generate", "jaxrnn"),
+        ("beam", "beam_search"),
+        ("attention", "with attention"),
+    )
+}
+LIBRARIES["speaking_flax"] = Library("flax linen", "flax", ("lstm",), "speaking_flax")
+LIBRARIES["speaking_torch"] = Library(
+    "torch", "torch", ("lstm",), "speaking_torch", uses_jax=False
+)
 PEERS = ("flax_linen", "flax_nnx", "haiku", "equinox", "keras", "torch")

@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from benchmarks import (
     against_peers,
     cases,
     compile_time,
+    generation,
     gradient_norms,
     memory,
+    transformations,
     user_cell,
 )
 from benchmarks.cases import Case
@@ -179,6 +182,12 @@ def test_tables_of_made_up_numbers():
     ]
     assert "| LSTM: forward | 2 | 2.00 (2.00) | - | - |" in text
 
+    text = against_peers.side_by_side({"here": rows, "there": rows[2:]})
+    assert "| here: jaxrnn, ms | here: best JAX peer / jaxrnn |" in text
+    shown = "LSTM, forward: 10, 2, 3, 4 | 4.00 (2.00) | 4.00 (4.00) | - | - | - | - |"
+    assert shown in text
+    assert "geometric mean |  | 2.00 (2.00) | - |  | 1.00 (1.00) | - |" in text
+
     rows = [
         dataclasses.asdict(Case("gru", T, 2, 3, 4)) | {"library": name, "seconds": [time]}
         for T, factor in ((10, 4), (20, 1))
@@ -220,6 +229,17 @@ def test_wrong_words(words, message, capsys):
 
 
 @pytest.mark.slow
+def test_all_that_speak_say_the_same(tmp_path):
+    require("flax_linen", "torch")
+    case = Case("lstm", 9, 3, 5, 8, layers=2)
+    with Workers() as started:
+        workers = started.named("generate", "speaking_flax", "speaking_torch")
+        ask_all(workers, "build", case=dataclasses.asdict(case), options={})
+        ask_all(workers, "compile", what="forward")
+        assert_workers_agree(workers, "generate", tmp_path)
+
+
+@pytest.mark.slow
 def test_every_question(tmp_path, monkeypatch, capsys):
     """The whole command, smaller than --quick; saved numbers give the same tables."""
     require("flax_linen")
@@ -229,6 +249,8 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(user_cell, "QUICK_DEEP", Case("lstm", **TINY, **DEEP))
     monkeypatch.setattr(gradient_norms, "QUICK_SHAPES", shapes)
     monkeypatch.setattr(memory, "SHAPES", shapes)
+    for module in (transformations, generation):
+        monkeypatch.setattr(module, "QUICK_SHAPES", ((6, 2, 3, 4),))
     monkeypatch.setattr(memory, "QUICK_STEPS", (5, 10))
     monkeypatch.setattr(compile_time, "QUICK_DEPTHS", (1,))
     monkeypatch.setattr(compile_time, "QUICK_STEPS", (5,))
@@ -252,11 +274,22 @@ def test_every_question(tmp_path, monkeypatch, capsys):
         assert min(row["seconds"]) > 0 and row["library"] in LIBRARIES
     compared = {row["library"] for row in questions["user_cell"] if row["ragged"]}
     assert compared == {OURS, CONTROL, "flax_linen"}
+    compared = {row["library"] for row in questions["transformations"]}
+    assert compared == {
+        *("batch_axes", "over_examples", "over_devices"),
+        *("models_in_turn", "over_models", "flax_linen_models"),
+    }
+    compared = {row["library"] for row in questions["generation"]}
+    assert compared == {"generate", "speaking_flax", "beam", "attention"}
     for row in questions["compile_time"]:
         assert min(row["trace_seconds"] + row["compile_seconds"]) > 0
     assert {row["library"] for row in questions["memory"]} == {OURS, "flax_linen"}
 
     command.main(["--tables", str(path)])
     assert capsys.readouterr().out == printed
+    command.main(["--tables", str(path), str(path)])
+    twice = capsys.readouterr().out
+    assert re.search(r"\| T, B, I, H \| 1\. .*: jaxrnn, ms .* 2\. .*: jaxrnn, ms", twice)
+    assert re.search(r"\*\*2\. .*\*\*\n\nMiB of temporaries", twice)
     for name in command.QUESTIONS:
         assert f"## {(command.QUESTIONS[name].__doc__ or '').splitlines()[0]}" in printed
