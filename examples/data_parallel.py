@@ -51,20 +51,19 @@ class Reader:
         self.sharding = NamedSharding(mesh, PartitionSpec(None, "streams"))
         share = len(rows) // jax.process_count()
         self.rows, self.length = rows[share * jax.process_index() :][:share], length
-        self.times: dict[int, float] = {}
+        self.times: list[float] = []
 
     def __call__(self, step: int) -> jax.Array:
-        self.times[step] = time.perf_counter()
+        self.times.append(time.perf_counter())
         piece = piece_of(self.rows, self.length, step)
         return jax.make_array_from_process_local_data(self.sharding, piece)
 
     def characters_a_second(self) -> float | None:
-        """Of all processes, in the last run."""
-        times = list(self.times.values())
-        steps = len(times) - 1 - WARM_UP
+        """Of all processes."""
+        steps = len(self.times) - 1 - WARM_UP
         if steps < 1:
             return None
-        seconds = times[-1] - times[WARM_UP]
+        seconds = self.times[-1] - self.times[WARM_UP]
         return steps * self.length * len(self.rows) * jax.process_count() / seconds
 
 
@@ -80,12 +79,13 @@ def run(args: Any) -> None:
     every = NamedSharding(mesh, PartitionSpec())
     spread = dict.fromkeys(("params", "moments", "carry", "key", "step"), every)
     spread |= {"carry": NamedSharding(mesh, PartitionSpec("streams"))}
-    read = Reader(streams_of(train_part, args.streams), args.length, mesh)
+    rows = streams_of(train_part, args.streams, args.length)
     first, bits = jax.process_index() == 0, []
     with progress(quiet=not first) as bars:
         for seed in range(args.seed, args.seed + args.seeds):
             begin = partial(start, model, optimizer, args.streams, seed)
             state = jax.jit(begin, out_shardings=spread)()
+            read = Reader(rows, args.length, mesh)
             folder = folder_of(args, text, model) / str(seed)
             params = train(model, read, state, args, folder, bars)
             if first:
@@ -111,6 +111,7 @@ def launch(args: Any) -> None:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
     children = []
+    log_of(args, 0).unlink(missing_ok=True)
     for i in range(args.processes):
         child = [sys.executable, *sys.argv, "--process", str(i), "--coordinator", address]
         # The first shows its progress; what the others say is found in a file.
@@ -123,10 +124,11 @@ def launch(args: Any) -> None:
                 stop(children)
                 code = codes[bad[0]]
                 how = signal.Signals(-code).name if code < 0 else f"the status {code}"
+                log = log_of(args, bad[0])
+                said = f"; what it said is in {log}" if log.exists() else ""
                 fail(
-                    f"process {bad[0]} ended with {how}, so all were stopped; the same "
-                    "command goes on from the last checkpoint, and what it said is in "
-                    f"{log_of(args, bad[0])}"
+                    f"process {bad[0]} ended with {how}, so all were stopped{said}; the "
+                    "same command goes on from the last checkpoint"
                 )
             time.sleep(0.1)
     finally:
@@ -152,6 +154,9 @@ def main() -> None:
     add("--process", type=whole(0), help="which of them this is; set by the first")
     add("--coordinator", help="its address; set by the first")
     args = parsed(parser, steps=300, seeds=1, hidden_size=96)
+    if args.processes > 1 and args.process is None and not args.cluster:
+        launch(args)
+        return
     if args.cluster:
         jax.distributed.initialize()
     elif args.process is not None:
@@ -160,16 +165,16 @@ def main() -> None:
         at = args.process * share % len(cores)
         os.sched_setaffinity(0, cores[at : at + share])
         jax.distributed.initialize(args.coordinator, args.processes, args.process)
-        try:
-            run(args)
-        except Exception:  # another has ended: no goodbye is to be waited for
-            log_of(args, args.process).write_text(traceback.format_exc())
-            os._exit(1)
-        return
-    elif args.processes > 1:
-        launch(args)
-        return
-    run(args)
+    try:
+        run(args)
+    except Exception:
+        if jax.process_count() == 1:
+            raise
+        if args.process == 0:  # its errors would be mixed with its progress
+            log_of(args, 0).write_text(traceback.format_exc())
+        else:
+            traceback.print_exc()
+        os._exit(1)  # another may have ended, who would be waited for in vain
 
 
 if __name__ == "__main__":

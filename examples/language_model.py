@@ -74,8 +74,10 @@ def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
     }
 
 
-def streams_of(symbols: np.ndarray, streams: int) -> np.ndarray:
+def streams_of(symbols: np.ndarray, streams: int, length: int) -> np.ndarray:
     """The text in streams side by side, (streams, characters of each)."""
+    if len(symbols) // streams <= length:
+        fail("the text is too short for pieces of --length in --streams streams")
     return symbols[: len(symbols) // streams * streams].reshape(streams, -1)
 
 
@@ -150,10 +152,8 @@ def main() -> None:
     args = parsed(arguments(), steps=300, seeds=1, hidden_size=96)
     text = read_text(args.text)
     train_part, test, alphabet = split(text, args.length)
-    if len(train_part) // args.streams <= args.length:
-        fail("the text is too short for pieces of --length in --streams streams")
     model = language_model(len(alphabet), args.hidden_size)
-    rows = streams_of(train_part, args.streams)
+    rows = streams_of(train_part, args.streams, args.length)
     folder = folder_of(args, text, model)
     bits, said = [], ""
     with progress() as bars:

@@ -245,14 +245,10 @@ class Passes(NamedTuple):
         """What a step reads of parameters, but for its weights, and the first carry."""
         if self.gather is None:
             return consts, first
-        number, program, gather = len(self.program.of_params), self.program, self.gather
-        params, rest = consts[:number], consts[number:]
-        made = len(program.step.weights(params)) * 2
-        return [
-            *(gather(param, leading=0) if param.ndim == 1 else param for param in params),
-            *rest[:made],
-            *map(gather, rest[made:]),
-        ], [*map(gather, first)]
+        program, gather = self.program, self.gather
+        params, weights, fixed = program.parted(consts)
+        params = [gather(x, leading=0) if x.ndim == 1 else x for x in params]
+        return [*params, *weights, *map(gather, fixed)], [*map(gather, first)]
 
     def _over(
         self,

@@ -255,6 +255,15 @@ class Program:
             self.output.weights(params),
         )
 
+    def parted(self, consts: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """The plan's constants: params, weights with transposes, what else is fixed."""
+        params, weights = len(self.of_params), 2 * self.step.count
+        return (
+            consts[:params],
+            consts[params : params + weights],
+            consts[params + weights :],
+        )
+
     def as_operands(self, consts: Sequence[Any]) -> "Operands":
         """Gradients of the plan's constants, in the places of the operands."""
         others = ([None] * part.count for part in (self.project, self.output))

@@ -12,7 +12,7 @@ from .derivative import pull
 from .jaxprs import depend, is_variable, piece, trace
 from .products import product, product_p
 from .store import store
-from .units import Gather
+from .units import Gather, as_it_is
 
 Values = dict[Any, Any]  # of variables
 
@@ -156,16 +156,17 @@ class Recurrence:
         nc, size = len(self.consts), len(self.carry)
         consts = pairs(self.consts, args[:nc])
         first, rows = list(args[nc : nc + size]), list(args[nc + size :])
-        parts = self.pieces if gather is None else self.known
-        last = self.saving if values and gather is None else parts[-1]
+        spread, gather = gather is not None, gather or as_it_is
+        # What is spread is gathered once, as a sum: the pieces then are given the values.
+        parts = self.known if spread else self.pieces
+        last = self.saving if values and not spread else parts[-1]
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
             carry, carries, values = state
             row, at = timed
-            if gather is not None:
-                carry = [*map(gather, carry)]
             drive, beside = drive_of(row)
-            now = consts | pairs(self.carry, carry) | pairs(self.drive, drive)
+            now = consts | pairs(self.carry, [*map(gather, carry)])
+            now |= pairs(self.drive, drive)
             for stage, part in zip(self.stages, parts, strict=False):
                 xs = in_one_piece(part, [now[v] for v in part.inputs])
                 for tap, x in zip(stage, xs, strict=True):
@@ -174,14 +175,12 @@ class Recurrence:
                         early, weight = beside[tap.product]
                         x = jnp.concatenate([early, x], -1)
                     now[tap.product] = product(x, weight, tap.precision)
-                    if gather is not None:
-                        terms = [now[v] for v in (tap.product, *tap.addends)]
-                        now[tap.value] = gather(sum(terms[1:], terms[0]))
+                    if spread:
+                        now[tap.value] = gather(_summed(tap, now[tap.product], now))
             made = in_one_piece(last, [now[v] for v in last.inputs])
-            new, made = made[:size], made[size:]
-            if gather is not None:
-                new = [*map(gather, new)]
-                made = [now[tap.value] for tap in self.taps] if values else []
+            new, made = [*map(gather, made[:size])], made[size:]
+            if values and spread:
+                made = [now[tap.value] for tap in self.taps]
             carries = {
                 i: store(buffer, new[i][None], at) for i, buffer in carries.items()
             }
@@ -191,13 +190,12 @@ class Recurrence:
             ]
             return (new, carries, values), None
 
-        if gather is not None:
-            summed = [v for tap in self.taps for v in tap.addends]
-            if len(rows) == len(self.drive):
-                rows = [
-                    row if v in summed else gather(row, leading=1 + self.batch_ndim)
-                    for v, row in zip(self.drive, rows, strict=True)
-                ]
+        if spread:
+            summed = {v for tap in self.taps for v in tap.addends}
+            rows = [
+                row if v in summed else gather(row, leading=1 + self.batch_ndim)
+                for v, row in zip(self.drive, rows, strict=True)
+            ]
         results, _ = jax.lax.scan(
             advance,
             (first, dict(carries), list(values)),
@@ -234,9 +232,13 @@ class Recurrence:
             for tap, x in zip(stage, xs, strict=True):
                 env[tap.x] = x
                 if tap.value not in env:
-                    value = product(x, env[tap.weight], tap.precision)
-                    env[tap.value] = sum((env[v] for v in tap.addends), value)
+                    made = product(x, env[tap.weight], tap.precision)
+                    env[tap.value] = _summed(tap, made, env)
         return env
+
+
+def _summed(tap: Tap, made: Any, values: Values) -> Any:
+    return sum((values[v] for v in tap.addends), made)
 
 
 def is_floating(variable: Any) -> bool:

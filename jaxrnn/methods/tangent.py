@@ -25,7 +25,7 @@ from .derivative import pull, push
 from .jaxprs import Piece
 from .products import product
 from .recurrence import Recurrence, Values, is_floating, pairs
-from .units import Gather
+from .units import Gather, as_it_is
 
 
 def _known(plan: Recurrence, values: Values, gather: Gather) -> tuple[Values, Values]:
@@ -51,10 +51,6 @@ def _length(steps: Any) -> int | None:
     return steps if isinstance(steps, int) else None
 
 
-def _as_it_is(x: Any, *, leading: int | None = None) -> Any:
-    return x
-
-
 def blank(aval: Any) -> Any:
     return ad.instantiate_zeros(ad.Zero(aval.to_tangent_aval()))
 
@@ -75,7 +71,7 @@ def tangent(
         epsilons: by the value of each tap, at every step.
         gather: see `units`.
     """
-    gather = gather or _as_it_is
+    gather = gather or as_it_is
     fixed, timed = _known(plan, values, gather)
     dfixed = {v: t for v, t in moving.items() if v in plan.consts}
     dtimed = {v: t for v, t in moving.items() if v in plan.drive} | {**epsilons}
@@ -123,7 +119,7 @@ def back(
         moving: the consts and the drive that a gradient is wanted of.
         gather: see `units`.
     """
-    gather = gather or _as_it_is
+    gather = gather or as_it_is
     fixed, timed = _known(plan, values, gather)
     floats = [v for v in plan.carry if is_floating(v)]
     leading = 1 + plan.batch_ndim

@@ -37,6 +37,11 @@ def mesh_of(avals: Sequence[Any]) -> Any:
     return mesh
 
 
+def as_it_is(x: Any, *, leading: int | None = None) -> Any:
+    """The `Gather` of one device."""
+    return x
+
+
 def gather_on(mesh: Any, batch_ndim: int) -> Gather | None:
     """On the devices of a mesh, if there is one, with so many axes of examples."""
     if mesh is None:

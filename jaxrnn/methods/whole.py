@@ -109,7 +109,8 @@ class Whole(NamedTuple):
         products of their own kind, and weights that are joined may be spread over devices
         by their rows; else `hoisting` knows.
         """
-        alone = self.copies == self.devices == 1 and self.segment is None
+        alone = self.copies == self.devices == 1 and self.mesh is None
+        alone = alone and self.segment is None
         return not (self.processor and alone and is_cheap(self.program))
 
 

@@ -67,14 +67,14 @@ def evaluate(
     streams = check_streams(name, call.lengths, call.mask, call.resets, leading)
     static = name, cell, call.method, call.reverse, observe
     key = typed_key(name, call.key)
-    run = over_explicit_axes(
+    args = params, xs, carry, streams, key, perturbation
+    return over_explicit_axes(
         name,
         functools.partial(_evaluate, *static),
-        xs,
-        len(batch_shape),
+        *args,
+        batch_ndim=len(batch_shape),
         timed=observe is not None,
     )
-    return run(params, xs, carry, streams, key, perturbation)
 
 
 @functools.partial(

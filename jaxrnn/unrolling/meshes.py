@@ -10,29 +10,33 @@ from jax.sharding import AxisType, PartitionSpec, auto_axes, use_abstract_mesh
 def over_explicit_axes(
     call: str,
     function: Callable[..., tuple[Any, Any]],
+    params: Any,
     xs: Any,
+    *others: Any,
     batch_ndim: int,
-    *,
     timed: bool,
-) -> Callable[..., tuple[Any, Any]]:
-    """A function of a carry and outputs, whose batch axes are spread as those of `xs`.
+) -> tuple[Any, Any]:
+    """`function(params, xs, *others)`, a carry and outputs with the batch axes of `xs`.
 
-    All else is whole on every device. `timed` says that the carry has an axis of time.
+    These axes are spread as those of `xs`, and all else is whole on every device; any of
+    the arguments may tell the mesh. `timed` says that the carry has an axis of time.
 
     Raises:
         ValueError: where the axis of time is spread.
     """
-    shardings = [jax.typeof(x).sharding for x in jax.tree.leaves(xs)]
+    args = params, xs, *others
+    every = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves(args)]
     names = {
         name
-        for sharding in shardings
+        for sharding in every
         for name, kind in zip(
             sharding.mesh.axis_names, sharding.mesh.axis_types, strict=True
         )
         if kind == AxisType.Explicit
     }
     if not names:
-        return function
+        return function(*args)
+    shardings = [jax.typeof(x).sharding for x in jax.tree.leaves(xs)]
     spec = next((one.spec for one in shardings if any(one.spec)), PartitionSpec())
     axes = [*spec, *(None for _ in range(1 + batch_ndim))]
     if axes[0] is not None:
@@ -45,10 +49,6 @@ def over_explicit_axes(
     of_results = over_time if timed else of_batch, over_time
     spread: Any = auto_axes(function, axes=tuple(sorted(names)), out_sharding=of_results)
 
-    def on_mesh(*args: Any) -> tuple[Any, Any]:
-        # The arrays know it, also where the caller has not set one.
-        mesh = next(one.mesh for one in shardings if not one.mesh.empty)
-        with use_abstract_mesh(mesh):
-            return spread(*args)
-
-    return on_mesh
+    # The arrays know it, also where the caller has not set one.
+    with use_abstract_mesh(next(one.mesh for one in every if not one.mesh.empty)):
+        return spread(*args)

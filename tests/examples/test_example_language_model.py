@@ -133,7 +133,7 @@ def test_pieces_follow_each_other_in_every_stream(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     from language_model import piece_of, streams_of
 
-    read = [piece_of(streams_of(np.arange(103), 4), 6, step) for step in range(5)]
+    read = [piece_of(streams_of(np.arange(103), 4, 6), 6, step) for step in range(5)]
     for step, piece in enumerate(read[:4]):  # 25 a stream: four pieces of six and one
         for stream in range(4):
             begin = 25 * stream + 6 * step

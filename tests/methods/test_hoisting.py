@@ -15,7 +15,8 @@ class Sums(Cell):
     """Sums of products as users write them: which of them one product may take in.
 
     `kind`: "step" has x W in the step; "shared" adds it to two products; "again" reads it
-    once more; "moving" adds something else of x to it; "scaled" a multiple of it.
+    once more; "moving" adds something else of x to it; "scaled" a multiple of it; "twice"
+    has two of it.
     """
 
     kind: str
@@ -34,18 +35,23 @@ class Sums(Cell):
         drive = x @ params["W"]
         if self.kind == "moving":
             return drive + jnp.sum(x * params["w"])
+        if self.kind == "twice":
+            return drive, drive
         return 2 * drive if self.kind == "scaled" else params["b"] + drive
 
     def step(self, params, carry, drive):
         if self.kind == "step":
             return jnp.tanh(drive @ params["W"] + carry @ params["U"] + params["b"])
+        if self.kind == "twice":
+            other = jnp.cos(drive[1] + carry @ params["V"])
+            return jnp.tanh(drive[0] + carry @ params["U"]) * other
         z = drive + carry @ params["U"]
         if self.kind == "shared":
             return jnp.tanh(z) * jnp.cos(carry @ params["V"] + drive)
         return jnp.tanh(z) + (drive if self.kind == "again" else 0)
 
 
-KINDS = ("step", "shared", "again", "moving", "scaled")
+KINDS = ("step", "shared", "again", "moving", "scaled", "twice")
 CELLS = {
     "lstm": LSTM(3, 4),
     "plain": LSTM(3, 4, use_bias=False),
@@ -75,6 +81,35 @@ def test_the_numbers_are_a_loops_in_float64(name, reverse):
     chex.assert_trees_all_close(found, expected, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("name", ["lstm", "step", "residual"])
+def test_derivatives_are_a_loops_in_float64(name):
+    """In both modes, and of models by `jax.vmap` over params."""
+    cell = CELLS[name]
+    params, xs = params_of(cell), inputs_of(cell, (6, 2))
+    carry = carry_of(cell, params, (2,))
+
+    def by_loop(params, xs, carry):
+        one = lambda x, c: loop(cell, params, x, c)[2]  # noqa: E731
+        return jnp.sum(jnp.sin(jax.vmap(one, (1, 0), 1)(xs, carry)))
+
+    def by_scan(params, xs, carry):
+        return jnp.sum(jnp.sin(unroll(cell, params, xs, carry)[1]))
+
+    def derivatives(function):
+        args = params, xs, carry
+        gradient = jax.grad(function, (0, 1, 2))
+        forward = jax.jvp(function, args, args)[1]
+        models = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
+        return (
+            gradient(*args),
+            forward,
+            jax.vmap(gradient, (0, None, None))(models, xs, carry),
+        )
+
+    found, expected = (jax.jit(lambda f=f: derivatives(f))() for f in (by_scan, by_loop))
+    chex.assert_trees_all_close(found, expected, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("cell", "count"),
     [
@@ -93,6 +128,7 @@ def test_the_numbers_are_a_loops_in_float64(name, reverse):
         (Sums("again"), 2),
         (Sums("moving"), 2),
         (Sums("scaled"), 2),
+        (Sums("twice"), 3),
         # too large beside U
         (LSTM(32, 300), 2),
     ],

@@ -174,6 +174,12 @@ def test_units_that_are_spread_take_one_collective_a_step(name, kind, with_carry
         spread(xs, ()),
         jax.tree.map(lambda leaf: spread(leaf, (None, "units")), carry),
     )
+    calls = [
+        lambda *args: trajectory(cell, *args),
+        lambda *args: jax.jvp(forward, args, args)[1],
+    ]
+    for call in calls:
+        close(jax.jit(call)(*here), call(params, xs, carry))
     products = sum(leaf.ndim == 2 for leaf in jax.tree.leaves(params)) // 2
     for function, loops in ((forward, 1), (jax.grad(forward, (0, 1)), 2)):
         compiled = jax.jit(function).lower(*here).compile()
