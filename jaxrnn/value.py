@@ -104,7 +104,7 @@ class Value:
             for name, value in self._given(init=True, repr=True)
             if _typed(value) != _typed(_default(fields[name]))
         ]
-        return f"{type(self).__qualname__}({', '.join(shown)})"
+        return f"{_name(type(self))}({', '.join(shown)})"
 
     def _value(self) -> tuple:
         return (type(self), *(_typed(value) for _, value in self._given(compare=True)))
@@ -158,6 +158,15 @@ def _annotated(cls: type) -> list[str]:
     if sys.version_info >= (3, 14):
         return list(get_annotations(cls, format=Format.FORWARDREF))
     return list(get_annotations(cls))
+
+
+def _name(cls: type) -> str:
+    """Of a class, as it is written under `from jaxrnn import *`."""
+    _, _, room = cls.__module__.partition(f"{__package__}.")
+    known = getattr(sys.modules[__package__ or ""], cls.__name__, None) is cls
+    return (
+        cls.__qualname__ if known or room[:6] != "cells." else f"cells.{cls.__qualname__}"
+    )
 
 
 def _expression(value: Any) -> str:

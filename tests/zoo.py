@@ -46,6 +46,7 @@ from jaxrnn import (
     WeightDrop,
     Wrapper,
     Zoneout,
+    cells,
     initializers,
 )
 from jaxrnn.arguments.keys import keys_in_time, prepare_key
@@ -53,8 +54,16 @@ from jaxrnn.arguments.keys import keys_in_time, prepare_key
 ZOO = {
     "elman": Elman(3, 5),
     "lstm": LSTM(3, 5),
+    "lstm_projected": LSTM(3, 5, projection_size=2, clip=5.0, recurrent_dropout=0.4),
     "gru": GRU(3, 5),
     "gru_reset_before": GRU(3, 5, reset_after=False, recurrent_dropout=0.4),
+    "peephole": cells.PeepholeLSTM(3, 5),
+    "coupled": cells.CoupledLSTM(3, 5),
+    "janet": cells.JANET(3, 5),
+    "ugrnn": cells.UGRNN(3, 5),
+    "ligru": cells.LiGRU(3, 5),
+    "mgu": cells.MGU(3, 5),
+    "minimal": cells.MinimalRNN(3, 5),
     "dense": Dense(3, 4),
     "embedding": Embedding(vocabulary=7, features=3),
     "stack_mixed": Stack((LSTM(3, 4), GRU(4, 5))),

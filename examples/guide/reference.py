@@ -80,10 +80,11 @@ def public() -> dict[str, Any]:
     for name, value in vars(jaxrnn).items():
         if inspect.isclass(value) or inspect.isfunction(value):
             names[name] = value
-        elif value in (jaxrnn.initializers, jaxrnn.plotting):
+        elif value in (jaxrnn.initializers, jaxrnn.plotting, jaxrnn.cells):
             for inner, one in vars(value).items():
                 made_here = getattr(one, "__module__", "").startswith(value.__name__)
-                if callable(one) and made_here and not inner.startswith("_"):
+                shown = callable(one) and made_here and not inner.startswith("_")
+                if shown and not hasattr(jaxrnn, inner):
                     names[f"{name}.{inner}"] = one
     return names
 

@@ -32,6 +32,14 @@ def check_rate(cell: Any, name: str, rate: Any) -> float:
     return float(rate)
 
 
+def check_positive(cell: Any, name: str, value: Any) -> None:
+    """Raise unless it is a number above zero."""
+    if not is_number(value) or not value > 0:
+        raise ValueError(
+            f"{type(cell).__name__}: {name} is {value!r}, expected a number above zero"
+        )
+
+
 def check_sizes(cell: Any, **sizes: Any) -> None:
     """Raise unless every size is a positive int; NumPy's ints become Python's."""
     for name, size in sizes.items():

@@ -1,20 +1,13 @@
 """The gated recurrent unit, in both of its forms."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from .. import initializers
-from ..arguments.keys import Keys
-from ..arguments.numbers import check_rate, check_sizes
-from ..cell import Cell
-from .affine import Drive, recurrent_drive, recurrent_params, seen
-
-GATES = ("r", "z", "n")
+from .activations import Activation, activation_of, check_activations
+from .gated import Drive, Gated, Params, parted
 
 
-class GRU(Cell[dict[str, jax.Array], jax.Array, Drive]):
+class GRU(Gated[jax.Array], kw_only=True):
     """The gated recurrent unit: r resets, z keeps.
 
         r, z = sigmoid(x W_* + h U_* + b_*)               reset and update gate
@@ -33,18 +26,18 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, Drive]):
     reset cannot be converted: it is another cell.
 
     Args:
-        input_size: I.
-        hidden_size: H.
+        input_size, hidden_size: I and H.
         reset_after: whether r acts after the recurrent product or before it.
-        use_bias: False leaves `bias` and `recurrent_bias` out.
-        kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`; `bias_init`
-            makes b_hn too, as a fourth block named "hn".
-        recurrent_dropout: the probability at which a unit of h is hidden from U, when
-            there is a key: one mask for the whole sequence, never on z h (Gal and
-            Ghahramani, NeurIPS 2016, arXiv 1512.05287).
+        activation: that of n, in place of tanh: the name of a function of `jax.nn` or
+            "onnx_hard_sigmoid", or a function of a module.
+        gate_activation: that of r and z, in place of the sigmoid.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them; `use_bias=False` leaves `recurrent_bias` out
+            too, which `bias_init` makes as a fourth block named "hn".
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), or an
+            unknown activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -55,68 +48,51 @@ class GRU(Cell[dict[str, jax.Array], jax.Array, Drive]):
         (2, 5) (7, 2, 5)
     """
 
-    input_size: int
-    hidden_size: int
+    blocks = "r", "z", "n"
+
     reset_after: bool = True
-    use_bias: bool = True
-    kernel_init: initializers.Initializer = initializers.lecun_normal
-    recurrent_init: initializers.Initializer = initializers.orthogonal
-    bias_init: initializers.Initializer = initializers.zeros
-    recurrent_dropout: float = 0.0
+    activation: Activation = "tanh"
+    gate_activation: Activation = "sigmoid"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
-        rate = check_rate(self, "recurrent_dropout", self.recurrent_dropout)
-        object.__setattr__(self, "recurrent_dropout", rate)
+        check_activations(self, "activation", "gate_activation")
 
-    def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        bias_gates = (*GATES, "hn") if self.reset_after else GATES
-        params = recurrent_params(self, key, GATES, bias_gates)
+    @property
+    def bias_blocks(self) -> tuple[str, ...]:
+        return (*self.blocks, "hn") if self.reset_after else self.blocks
+
+    def init(self, key: jax.Array) -> Params:
+        params = super().init(key)
         if self.use_bias and self.reset_after:
             bias, recurrent_bias = jnp.split(params["bias"], [3 * self.hidden_size])
             params |= {"bias": bias, "recurrent_bias": recurrent_bias}
         return params
 
-    def initial_carry(self, params: dict[str, jax.Array]) -> jax.Array:
-        return jnp.zeros(self.hidden_size, params["recurrent_kernel"].dtype)
-
-    def prepare(
-        self, params: dict[str, Any], key: jax.Array | None = None
-    ) -> dict[str, Any]:
-        if self.reset_after or isinstance(params["recurrent_kernel"], tuple):
-            return params
-        # Two products a step, each with a kernel of its own that is split off once.
-        kernels = jnp.split(params["recurrent_kernel"], [2 * self.hidden_size], axis=1)
-        return params | {"recurrent_kernel": tuple(kernels)}
-
-    def project(
-        self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
-    ) -> Drive:
-        return recurrent_drive(self, params, x, keys)
+    def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
+        return params if self.reset_after else parted(params, 2 * self.hidden_size)
 
     def gates(
-        self, params: dict[str, jax.Array], carry: jax.Array, drive: Drive
+        self, params: Params, carry: jax.Array, drive: Drive
     ) -> dict[str, jax.Array]:
         """The activations {"r", "z", "n"}, each [H], of the step from `carry`."""
+        gate, act = activation_of(self.gate_activation), activation_of(self.activation)
         drive_r, drive_z, drive_n = jnp.split(drive.x, 3)
-        h = seen(self, carry, drive)
+        h = self.seen(carry, drive)
         if self.reset_after:
             product = h @ params["recurrent_kernel"]
             product_r, product_z, product_n = jnp.split(product, 3)
             if "recurrent_bias" in params:
                 product_n = product_n + params["recurrent_bias"]
-            r = jax.nn.sigmoid(drive_r + product_r)
-            z = jax.nn.sigmoid(drive_z + product_z)
-            return {"r": r, "z": z, "n": jnp.tanh(drive_n + r * product_n)}
+            r = gate(drive_r + product_r)
+            z = gate(drive_z + product_z)
+            return {"r": r, "z": z, "n": act(drive_n + r * product_n)}
         kernel_rz, kernel_n = self.prepare(params)["recurrent_kernel"]
         product_r, product_z = jnp.split(h @ kernel_rz, 2)
-        r = jax.nn.sigmoid(drive_r + product_r)
-        z = jax.nn.sigmoid(drive_z + product_z)
-        return {"r": r, "z": z, "n": jnp.tanh(drive_n + (r * h) @ kernel_n)}
+        r = gate(drive_r + product_r)
+        z = gate(drive_z + product_z)
+        return {"r": r, "z": z, "n": act(drive_n + (r * h) @ kernel_n)}
 
-    def step(
-        self, params: dict[str, jax.Array], carry: jax.Array, drive: Drive
-    ) -> jax.Array:
+    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
         gate = self.gates(params, carry, drive)
         return (1 - gate["z"]) * gate["n"] + gate["z"] * carry

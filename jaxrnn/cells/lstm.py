@@ -1,17 +1,15 @@
 """Long short-term memory."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from .. import initializers
-from ..arguments.keys import Keys
-from ..arguments.numbers import check_rate, check_sizes
-from ..cell import Cell
-from .affine import Drive, recurrent_drive, recurrent_params, seen
-
-GATES = ("i", "f", "g", "o")
+from ..arguments.numbers import check_positive, check_sizes
+from .activations import Activation, activation_of, check_activations
+from .affine import draw
+from .gated import Drive, Gated, Params
 
 
 class LSTMCarry(NamedTuple):
@@ -21,7 +19,7 @@ class LSTMCarry(NamedTuple):
     c: jax.Array
 
 
-class LSTM(Cell[dict[str, jax.Array], LSTMCarry, Drive]):
+class LSTM(Gated[LSTMCarry], kw_only=True):
     """Long short-term memory, with a forget gate and without peepholes.
 
         i, f, o = sigmoid(x W_* + h U_* + b_*)        input, forget and output gate
@@ -36,16 +34,20 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, Drive]):
     forget", Neural Computation 12, 2000, for the forget gate.
 
     Args:
-        input_size: I.
-        hidden_size: H.
-        use_bias: False leaves b out.
-        kernel_init, recurrent_init, bias_init: see `jaxrnn.initializers`.
-        recurrent_dropout: the probability at which a unit of h is hidden from U, when
-            there is a key: one mask for the whole sequence, never on c (Gal and
-            Ghahramani, NeurIPS 2016, arXiv 1512.05287).
+        input_size, hidden_size: I and H.
+        activation: that of g and of c', in place of tanh: the name of a function of
+            `jax.nn` or "onnx_hard_sigmoid", or a function of a module.
+        gate_activation: that of i, f and o, in place of the sigmoid.
+        projection_size: P, for h' = (o tanh(c')) V with V = projection [H, P]; h is [P]
+            and recurrent_kernel [P, 4H] then. Sak, Senior and Beaufays, Interspeech 2014,
+            arXiv 1402.1128; torch's `proj_size`.
+        clip: c' is kept between -clip and clip.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them; `recurrent_init` makes V too.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), an unknown
+            activation, a clip that is not positive.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -56,49 +58,58 @@ class LSTM(Cell[dict[str, jax.Array], LSTMCarry, Drive]):
         (2, 5) (2, 5) (7, 2, 5)
     """
 
-    input_size: int
-    hidden_size: int
-    use_bias: bool = True
-    kernel_init: initializers.Initializer = initializers.lecun_normal
-    recurrent_init: initializers.Initializer = initializers.orthogonal
+    blocks = "i", "f", "g", "o"
+
     bias_init: initializers.Initializer = initializers.unit_forget
-    recurrent_dropout: float = 0.0
+    activation: Activation = "tanh"
+    gate_activation: Activation = "sigmoid"
+    projection_size: int | None = None
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
-        rate = check_rate(self, "recurrent_dropout", self.recurrent_dropout)
-        object.__setattr__(self, "recurrent_dropout", rate)
+        check_activations(self, "activation", "gate_activation")
+        if self.projection_size is not None:
+            check_sizes(self, projection_size=self.projection_size)
+        if self.clip is not None:
+            check_positive(self, "clip", self.clip)
 
-    def init(self, key: jax.Array) -> dict[str, jax.Array]:
-        return recurrent_params(self, key, GATES, GATES)
+    @property
+    def state_size(self) -> int:
+        return self.projection_size or self.hidden_size
 
-    def initial_carry(self, params: dict[str, jax.Array]) -> LSTMCarry:
-        shape, dtype = self.hidden_size, params["recurrent_kernel"].dtype
-        return LSTMCarry(h=jnp.zeros(shape, dtype), c=jnp.zeros(shape, dtype))
+    def init(self, key: jax.Array) -> Params:
+        params = super().init(key)
+        if self.projection_size is not None:
+            shape, key = (
+                (self.hidden_size, self.projection_size),
+                jax.random.fold_in(key, 3),
+            )
+            params["projection"] = draw(self, "recurrent_init", key, shape, ("h",))
+        return params
 
-    def project(
-        self, params: dict[str, jax.Array], x: Any, keys: Keys | None = None
-    ) -> Drive:
-        return recurrent_drive(self, params, x, keys)
+    def initial_carry(self, params: Params) -> LSTMCarry:
+        h = super().initial_carry(params)
+        return LSTMCarry(h=h, c=jnp.zeros(self.hidden_size, h.dtype))
 
     def gates(
-        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: Drive
+        self, params: Params, carry: LSTMCarry, drive: Drive
     ) -> dict[str, jax.Array]:
         """The activations {"i", "f", "g", "o"}, each [H], of the step from `carry`."""
-        z = drive.x + seen(self, carry.h, drive) @ params["recurrent_kernel"]
+        z = drive.x + self.seen(carry.h, drive) @ params["recurrent_kernel"]
         i, f, g, o = jnp.split(z, 4)
-        sigmoid = jax.nn.sigmoid
-        return {"i": sigmoid(i), "f": sigmoid(f), "g": jnp.tanh(g), "o": sigmoid(o)}
+        gate, act = activation_of(self.gate_activation), activation_of(self.activation)
+        return {"i": gate(i), "f": gate(f), "g": act(g), "o": gate(o)}
 
-    def step(
-        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: Drive
-    ) -> LSTMCarry:
+    def step(self, params: Params, carry: LSTMCarry, drive: Drive) -> LSTMCarry:
         gate = self.gates(params, carry, drive)
         c = gate["f"] * carry.c + gate["i"] * gate["g"]
-        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
+        if self.clip is not None:
+            c = jnp.clip(c, -self.clip, self.clip)
+        h = gate["o"] * activation_of(self.activation)(c)
+        if self.projection_size is not None:
+            h = h @ params["projection"]
+        return LSTMCarry(h=h, c=c)
 
-    def output(
-        self, params: dict[str, jax.Array], carry: LSTMCarry, drive: Drive
-    ) -> jax.Array:
+    def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
         return carry.h

@@ -81,7 +81,7 @@ def case(cell):
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_elman_step(activation, use_bias):
-    cell = Elman(3, 5, activation, use_bias)
+    cell = Elman(3, 5, activation, use_bias=use_bias)
     params, h, x = case(cell)
     carry, y = cell(params, h, x)
     expected = numpy_elman(params, np.asarray(h), x, ACTIVATIONS[activation])
@@ -92,7 +92,7 @@ def test_elman_step(activation, use_bias):
 
 @pytest.mark.parametrize("use_bias", [True, False])
 def test_lstm_step_and_gates(use_bias):
-    cell = LSTM(3, 5, use_bias)
+    cell = LSTM(3, 5, use_bias=use_bias)
     params, (h, c), x = case(cell)
     carry, y = cell(params, LSTMCarry(h, c), x)
     *expected, gates = numpy_lstm(params, np.asarray(h), np.asarray(c), x)
@@ -108,7 +108,7 @@ def test_lstm_step_and_gates(use_bias):
 @pytest.mark.parametrize("use_bias", [True, False])
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_gru_step_and_gates(reset_after, use_bias):
-    cell = GRU(3, 5, reset_after, use_bias)
+    cell = GRU(3, 5, reset_after=reset_after, use_bias=use_bias)
     params, h, x = case(cell)
     carry, y = cell(params, h, x)
     expected, gates = numpy_gru(params, np.asarray(h), x, reset_after)
@@ -125,7 +125,7 @@ def test_gru_step_and_gates(reset_after, use_bias):
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_gru_of_the_other_convention_by_negating_z(reset_after):
     """h' = (1 - z) h + z n, the textbooks' form, with the z columns negated."""
-    cell = GRU(3, 5, reset_after)
+    cell = GRU(3, 5, reset_after=reset_after)
     params, h, x = case(cell)
     negated = dict(params)
     for name in ("kernel", "recurrent_kernel", "bias"):
@@ -135,6 +135,45 @@ def test_gru_of_the_other_convention_by_negating_z(reset_after):
     expected = (1 - gates["z"]) * np.asarray(h) + gates["z"] * gates["n"]
     carry, _ = cell(params, h, x)
     np.testing.assert_allclose(carry, expected, rtol=1e-13, atol=1e-13)
+
+
+def hard(a):
+    return np.clip(0.2 * a + 0.5, 0, 1)
+
+
+def test_lstm_of_other_activations_clipped_and_projected():
+    """ONNX's HardSigmoid; a clip that cuts off; h' = (o act(c')) V."""
+    options = dict(activation=jnp.sin, gate_activation="onnx_hard_sigmoid")
+    cell = LSTM(3, 5, projection_size=2, clip=0.4, **options)
+    params, x = params_of(cell), inputs_of(cell, ())
+    assert params["recurrent_kernel"].shape == (2, 20)
+    assert params["projection"].shape == (5, 2)
+    carry = carry_of(cell, params)
+    W, U, b = (
+        blocks(params, name, "ifgo") for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    z = {gate: x @ W[gate] + carry.h @ U[gate] + b[gate] for gate in "ifgo"}
+    free = hard(z["f"]) * carry.c + hard(z["i"]) * np.sin(z["g"])
+    c = np.clip(free, -0.4, 0.4)
+    assert np.any(c != free) and np.any(c == free)
+    h = (hard(z["o"]) * np.sin(c)) @ np.asarray(params["projection"])
+    new, y = cell(params, carry, x)
+    np.testing.assert_allclose(new.h, h, rtol=1e-12)
+    np.testing.assert_allclose(new.c, c, rtol=1e-12)
+    np.testing.assert_allclose(y, h, rtol=1e-12)
+
+
+def test_gru_of_other_activations():
+    cell = GRU(3, 5, activation="soft_sign", gate_activation="onnx_hard_sigmoid")
+    params, x = params_of(cell), inputs_of(cell, ())
+    h = carry_of(cell, params)
+    W, U, b = (
+        blocks(params, name, "rzn") for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    r, z = (hard(x @ W[gate] + h @ U[gate] + b[gate]) for gate in "rz")
+    n = x @ W["n"] + b["n"] + r * (h @ U["n"] + np.asarray(params["recurrent_bias"]))
+    expected = (1 - z) * n / (1 + np.abs(n)) + z * h
+    np.testing.assert_allclose(cell(params, h, x)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])
@@ -191,9 +230,12 @@ def test_a_cell_prints_as_the_expression_that_makes_it():
     )
     cell = Elman(3, 5, "relu", recurrent_init=initializers.identity)
     assert repr(Stack([cell])) == (
-        "Stack(cells=(Elman(input_size=3, hidden_size=5, activation='relu', "
-        "recurrent_init=initializers.identity),))"
+        "Stack(cells=(Elman(input_size=3, hidden_size=5, "
+        "recurrent_init=initializers.identity, activation='relu'),))"
     )
+    other = jaxrnn.cells.MGU(3, 5, use_bias=False)
+    assert repr(other) == "cells.MGU(input_size=3, hidden_size=5, use_bias=False)"
+    assert eval(repr(other), {**vars(jaxrnn)}) == other
     he = LSTM(3, 5, kernel_init=initializers.PerGate(jax.nn.initializers.he_normal))
     assert eval(repr(he), {**vars(jaxrnn), "jax": jax}) == he
     assert pickle.loads(pickle.dumps(he)) == he

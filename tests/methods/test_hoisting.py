@@ -117,10 +117,10 @@ def test_derivatives_are_a_loops_in_float64(name):
         (LSTM(3, 4, use_bias=False), 1),
         (Elman(3, 4), 1),
         (Stack((LSTM(3, 4), Elman(4, 4))), 2),
-        # one batch of 8 examples, 4 features each
-        (LSTM(32, 4), 1),
+        # one batch of 8 examples, 8 features each
+        (LSTM(64, 4), 1),
         # and one feature too many
-        (LSTM(33, 4), 2),
+        (LSTM(65, 4), 2),
         # two products in the loop would be slower than one
         (GRU(3, 4), 2),
         (Sums("step"), 1),
@@ -143,7 +143,7 @@ def test_accelerators_and_given_segments_make_the_drive_before_the_loop():
 
 
 def test_it_is_decided_for_the_batch_that_vmap_makes():
-    cell = LSTM(8, 4)
+    cell = LSTM(9, 4)
     params, xs = params_of(cell), inputs_of(cell, (24, 8))
 
     def text(run):

@@ -51,6 +51,24 @@ RECURRENT = {
         same,
     ),
     "lstm": ("LSTM", {**TANH, "use_cudnn": False}, LSTM, {}, same),
+    "lstm_hard": (
+        "LSTM",
+        {
+            "activation": "softsign",
+            "recurrent_activation": "hard_sigmoid",
+            "use_cudnn": False,
+        },
+        LSTM,
+        {"activation": "soft_sign", "gate_activation": "hard_sigmoid"},
+        same,
+    ),
+    "gru_hard": (
+        "GRU",
+        {"activation": "softsign", "recurrent_activation": "hard_sigmoid"},
+        GRU,
+        {"activation": "soft_sign", "gate_activation": "hard_sigmoid"},
+        gru_params,
+    ),
     "gru": ("GRU", TANH, GRU, {}, gru_params),
     "gru_reset_before": (
         "GRU",

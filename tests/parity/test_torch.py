@@ -27,6 +27,7 @@ RECURRENT = {
     "rnn_tanh": (torch.nn.RNN, {"nonlinearity": "tanh"}, Elman, {}),
     "rnn_relu": (torch.nn.RNN, {"nonlinearity": "relu"}, Elman, {"activation": "relu"}),
     "lstm": (torch.nn.LSTM, {}, LSTM, {}),
+    "projected": (torch.nn.LSTM, {"proj_size": 4}, LSTM, {"projection_size": 4}),
     "gru": (torch.nn.GRU, {}, GRU, {}),
 }
 
@@ -72,6 +73,8 @@ def layer_params(module, weights, layer):
         "kernel": weights[f"weight_ih_l{layer}"].T,
         "recurrent_kernel": weights[f"weight_hh_l{layer}"].T,
     }
+    if module.proj_size:
+        params["projection"] = weights[f"weight_hr_l{layer}"].T
     if module.bias:
         bias_ih = weights[f"bias_ih_l{layer}"]
         bias_hh = weights[f"bias_hh_l{layer}"]
@@ -94,7 +97,8 @@ def test_recurrent(name, bias, layers):
         return params if layers > 1 else params[0]
 
     cells = tuple(
-        cell_type(size, 5, use_bias=bias, **options) for size in (3, 5)[:layers]
+        cell_type(size, 5, use_bias=bias, **options)
+        for size in (3, options.get("projection_size", 5))[:layers]
     )
     cell = Stack(cells) if layers > 1 else cells[0]
     assert_parity(cell, to_params, random_weights(module), module, evaluate)

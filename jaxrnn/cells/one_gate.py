@@ -1,0 +1,203 @@
+"""Cells with one gate: what a GRU is without its reset, or with both gates in one."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ..arguments.keys import Keys
+from .affine import draw
+from .gated import Drive, Gated, Params, parted
+
+
+class UGRNN(Gated[jax.Array], kw_only=True):
+    """The update gate recurrent network: a GRU without a reset.
+
+        g  = sigmoid(x W_g + h U_g + b_g)           update gate, which keeps
+        n  = tanh(x W_n + h U_n + b_n)              candidate
+        h' = g h + (1 - g) n
+
+    with blocks in the order g, n. The carry and the output are h, zeros at first.
+    Collins, Sohl-Dickstein and Sussillo, "Capacity and trainability in recurrent neural
+    networks", ICLR 2017, arXiv 1611.09913.
+
+    Args:
+        input_size, hidden_size: I and H.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them.
+
+    Raises:
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.cells.UGRNN(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(params["kernel"].shape, h.shape, ys.shape)
+        (3, 10) (2, 5) (7, 2, 5)
+    """
+
+    blocks = "g", "n"
+
+    def gates(
+        self, params: Params, carry: jax.Array, drive: Drive
+    ) -> dict[str, jax.Array]:
+        """The activations {"g", "n"}, each [H], of the step from `carry`."""
+        z = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
+        g, n = jnp.split(z, 2)
+        return {"g": jax.nn.sigmoid(g), "n": jnp.tanh(n)}
+
+    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
+        gate = self.gates(params, carry, drive)
+        return gate["g"] * carry + (1 - gate["g"]) * gate["n"]
+
+
+class LiGRU(UGRNN, kw_only=True):
+    """The light gated recurrent unit: a GRU without a reset, its candidate a relu.
+
+        z  = sigmoid(x W_z + h U_z + b_z)           update gate, which keeps
+        n  = relu(x W_n + h U_n + b_n)              candidate
+        h' = z h + (1 - z) n
+
+    with blocks in the order z, n. The carry and the output are h, zeros at first. The
+    paper normalises x W over the batch, which a cell of one example cannot; without it,
+    a relu may grow without bounds. Ravanelli, Brakel, Omologo and Bengio, "Light gated
+    recurrent units for speech recognition", 2018, arXiv 1803.10225.
+
+    Args:
+        input_size, hidden_size: I and H.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them.
+
+    Raises:
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.cells.LiGRU(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(params["kernel"].shape, h.shape, ys.shape)
+        (3, 10) (2, 5) (7, 2, 5)
+    """
+
+    blocks = "z", "n"
+
+    def gates(
+        self, params: Params, carry: jax.Array, drive: Drive
+    ) -> dict[str, jax.Array]:
+        """The activations {"z", "n"}, each [H], of the step from `carry`."""
+        z = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
+        z, n = jnp.split(z, 2)
+        return {"z": jax.nn.sigmoid(z), "n": jax.nn.relu(n)}
+
+    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
+        gate = self.gates(params, carry, drive)
+        return gate["z"] * carry + (1 - gate["z"]) * gate["n"]
+
+
+class MGU(Gated[jax.Array], kw_only=True):
+    """The minimal gated unit: one gate that resets and updates.
+
+        f  = sigmoid(x W_f + h U_f + b_f)           forget gate, which writes
+        n  = tanh(x W_n + (f h) U_n + b_n)          candidate
+        h' = (1 - f) h + f n
+
+    with blocks in the order f, n. The carry and the output are h, zeros at first. Zhou,
+    Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", 2016, arXiv
+    1603.09420.
+
+    Args:
+        input_size, hidden_size: I and H.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them.
+
+    Raises:
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.cells.MGU(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(params["kernel"].shape, h.shape, ys.shape)
+        (3, 10) (2, 5) (7, 2, 5)
+    """
+
+    blocks = "f", "n"
+
+    def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
+        return parted(params, self.hidden_size)
+
+    def gates(
+        self, params: Params, carry: jax.Array, drive: Drive
+    ) -> dict[str, jax.Array]:
+        """The activations {"f", "n"}, each [H], of the step from `carry`."""
+        kernel_f, kernel_n = self.prepare(params)["recurrent_kernel"]
+        drive_f, drive_n = jnp.split(drive.x, 2)
+        h = self.seen(carry, drive)
+        f = jax.nn.sigmoid(drive_f + h @ kernel_f)
+        return {"f": f, "n": jnp.tanh(drive_n + (f * h) @ kernel_n)}
+
+    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
+        gate = self.gates(params, carry, drive)
+        return (1 - gate["f"]) * carry + gate["f"] * gate["n"]
+
+
+class MinimalRNN(Gated[jax.Array], kw_only=True):
+    """The minimal network: inputs go to a latent space, where one gate mixes them.
+
+        z  = tanh(x W + b)                              the latent input
+        u  = sigmoid(h U + z V + b_u)                   update gate, which keeps
+        h' = u h + (1 - u) z
+
+    with W = kernel [I, H], U = recurrent_kernel [H, H], V = latent_kernel [H, H], and
+    b_u = gate_bias [H]. The carry and the output are h, zeros at first. All but h U is
+    made for all steps at once. Chen, "MinimalRNN: toward more interpretable and trainable
+    recurrent neural networks", 2017, arXiv 1711.06788.
+
+    Args:
+        input_size, hidden_size: I and H.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them; `recurrent_init` makes V and `bias_init` b_u
+            too.
+
+    Raises:
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.cells.MinimalRNN(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(sorted(params), h.shape, ys.shape)  # doctest: +NORMALIZE_WHITESPACE
+        ['bias', 'gate_bias', 'kernel', 'latent_kernel', 'recurrent_kernel'] (2, 5)
+        (7, 2, 5)
+    """
+
+    blocks = ("z",)
+
+    def init(self, key: jax.Array) -> Params:
+        H, keys = self.hidden_size, jax.random.split(jax.random.fold_in(key, 3))
+        V = draw(self, "recurrent_init", keys[0], (H, H), ("u",))
+        params = super().init(key) | {"latent_kernel": V}
+        if self.use_bias:
+            params["gate_bias"] = draw(self, "bias_init", keys[1], (H,), ("u",))
+        return params
+
+    def project(self, params: Params, x: Any, keys: Keys | None = None) -> Any:
+        z, keep = super().project(params, x, keys)
+        z = jnp.tanh(z)
+        u = z @ params["latent_kernel"]
+        return Drive((z, u + params["gate_bias"] if self.use_bias else u), keep)
+
+    def gates(self, params: Params, carry: jax.Array, drive: Any) -> dict[str, jax.Array]:
+        """The activations {"u", "z"}, each [H], of the step from `carry`."""
+        z, u = drive.x
+        h = self.seen(carry, drive)
+        return {"u": jax.nn.sigmoid(u + h @ params["recurrent_kernel"]), "z": z}
+
+    def step(self, params: Params, carry: jax.Array, drive: Any) -> jax.Array:
+        gate = self.gates(params, carry, drive)
+        return gate["u"] * carry + (1 - gate["u"]) * gate["z"]

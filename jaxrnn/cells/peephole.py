@@ -1,0 +1,83 @@
+"""An LSTM whose gates see the memory."""
+
+import jax
+import jax.numpy as jnp
+
+from .. import initializers
+from .affine import draw
+from .gated import Drive, Gated, Params
+from .lstm import LSTMCarry
+
+PEEPHOLES = ("i", "f", "o")
+
+
+class PeepholeLSTM(Gated[LSTMCarry], kw_only=True):
+    """Long short-term memory with peepholes.
+
+        i, f = sigmoid(x W_* + h U_* + p_* c + b_*)      input and forget gate
+        g    = tanh(x W_g + h U_g + b_g)                 candidate
+        c'   = f c + i g
+        o    = sigmoid(x W_o + h U_o + p_o c' + b_o)     output gate, which sees c'
+        h'   = o tanh(c')
+
+    with blocks in the order i, f, g, o as `jaxrnn.LSTM` has them, and peephole [3H] in
+    the order i, f, o. The carry is `LSTMCarry(h, c)`, zeros at first; the output is h.
+    Gers and Schmidhuber, "Recurrent nets that time and count", IJCNN 2000; in this form
+    Graves, 2013, arXiv 1308.0850.
+
+    Args:
+        input_size, hidden_size: I and H.
+        peephole_init: see `jaxrnn.initializers`; zeros: an LSTM at first.
+        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
+            `jaxrnn.cells.Gated` has them; the forget gate's bias starts at one.
+
+    Raises:
+        ValueError: for a size that is no positive int, a rate outside [0, 1).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.cells.PeepholeLSTM(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> (h, c), ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
+        >>> print(params["peephole"].shape, c.shape, ys.shape)
+        (15,) (2, 5) (7, 2, 5)
+    """
+
+    blocks = "i", "f", "g", "o"
+
+    bias_init: initializers.Initializer = initializers.unit_forget
+    peephole_init: initializers.Initializer = initializers.zeros
+
+    def init(self, key: jax.Array) -> Params:
+        shape, own = (3 * self.hidden_size,), jax.random.fold_in(key, 3)
+        peephole = draw(self, "peephole_init", own, shape, PEEPHOLES)
+        return super().init(key) | {"peephole": peephole}
+
+    def initial_carry(self, params: Params) -> LSTMCarry:
+        h = super().initial_carry(params)
+        return LSTMCarry(h=h, c=h)
+
+    def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
+        if isinstance(params["peephole"], tuple):  # already
+            return params
+        return params | {"peephole": tuple(jnp.split(params["peephole"], 3))}
+
+    def gates(
+        self, params: Params, carry: LSTMCarry, drive: Drive
+    ) -> dict[str, jax.Array]:
+        """The activations {"i", "f", "g", "o"}, each [H], of the step from `carry`."""
+        z = drive.x + self.seen(carry.h, drive) @ params["recurrent_kernel"]
+        i, f, g, o = jnp.split(z, 4)
+        p_i, p_f, p_o = self.prepare(params)["peephole"]
+        i, f = jax.nn.sigmoid(i + p_i * carry.c), jax.nn.sigmoid(f + p_f * carry.c)
+        g = jnp.tanh(g)
+        o = jax.nn.sigmoid(o + p_o * (f * carry.c + i * g))
+        return {"i": i, "f": f, "g": g, "o": o}
+
+    def step(self, params: Params, carry: LSTMCarry, drive: Drive) -> LSTMCarry:
+        gate = self.gates(params, carry, drive)
+        c = gate["f"] * carry.c + gate["i"] * gate["g"]
+        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
+
+    def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
+        return carry.h
