@@ -46,10 +46,13 @@ def over(names):
 # A new cell is in the first two groups of laws; the others are for what cells do to each
 # other, and run over all of them in the slow run. zoo.py tells what that costs.
 CELLS = {name for name, cell in ZOO.items() if "jaxrnn.cells" in type(cell).__module__}
-VARIANTS = {"wrapper", "residual", "bidirectional", "clip"}  # inside others too
+VARIANTS = {
+    *("wrapper", "residual", "bidirectional", "clip"),  # inside others too
+    *("coupled", "janet", "ugrnn", "ligru"),  # one product and arithmetic, as the LSTM
+}
 CORE = {"lstm", "gru_reset_before", "zoneout", "dense_skip", "residual_bidirectional"}
 FEW = {"lstm", "zoneout"}  # where tests/methods has the others
-every_cell, core_gradients = over(ZOO.keys() - VARIANTS), over(CORE | CELLS)
+every_cell, core_gradients = over(ZOO.keys() - VARIANTS), over((CORE | CELLS) - VARIANTS)
 core_cells = over(CORE)
 few_cells = pytest.mark.parametrize(
     "cell",

@@ -54,7 +54,7 @@ from jaxrnn.arguments.keys import keys_in_time, prepare_key
 ZOO = {
     "elman": Elman(3, 5),
     "lstm": LSTM(3, 5),
-    "lstm_projected": LSTM(3, 5, projection_size=2, clip=5.0, recurrent_dropout=0.4),
+    "lstm_projected": LSTM(3, 5, projection_size=4, clip=5.0, recurrent_dropout=0.4),
     "gru": GRU(3, 5),
     "gru_reset_before": GRU(3, 5, reset_after=False, recurrent_dropout=0.4),
     "peephole": cells.PeepholeLSTM(3, 5),
