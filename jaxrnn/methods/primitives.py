@@ -214,7 +214,10 @@ def _primitive(
         def rule(context: Any, *args: Any, **static: Any) -> Any:
             spread = devices(context)
             mesh = mesh_of(context.avals_in) if spread > 1 else None
-            whole = opened(function, signature_of, platform, spread, mesh)
+            axes = context.module_context.axis_context
+            # Under `jax.shard_map`, what is traced anew would have to vary as it does.
+            kind = "any" if getattr(axes, "manual_axes", ()) else platform
+            whole = opened(function, signature_of, kind, spread, mesh)
             return mlir.lower_fun(whole)(context, *args, **static)
 
         return rule

@@ -111,8 +111,6 @@ class Whole(NamedTuple):
         """
         alone = self.copies == self.devices == 1 and self.mesh is None
         alone = alone and self.segment is None
-        # Under `jax.shard_map`, what is traced anew must vary as its operands do.
-        alone = alone and not any(getattr(aval, "vma", ()) for aval in self.avals)
         return not (self.processor and alone and is_cheap(self.program))
 
 
