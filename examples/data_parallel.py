@@ -158,7 +158,10 @@ def main() -> None:
         launch(args)
         return
     if args.cluster:
-        jax.distributed.initialize()
+        try:
+            jax.distributed.initialize()
+        except ValueError as error:
+            fail(f"--cluster: nothing here says where the coordinator is ({error})")
     elif args.process is not None:
         cores = sorted(os.sched_getaffinity(0))
         share = max(1, len(cores) // args.processes)

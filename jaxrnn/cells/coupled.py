@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from .. import initializers
+from ..arguments.numbers import is_number
 from .gated import Drive, Gated, Params
-from .lstm import LSTMCarry
+from .lstm import LSTMCarry, Memory
 
 
-class CoupledLSTM(Gated[LSTMCarry], kw_only=True):
+class CoupledLSTM(Memory, kw_only=True):
     """Long short-term memory whose input gate is 1 - f: three gates instead of four.
 
         f, o = sigmoid(x W_* + h U_* + b_*)           forget and output gate
@@ -39,27 +40,14 @@ class CoupledLSTM(Gated[LSTMCarry], kw_only=True):
 
     blocks = "f", "g", "o"
 
-    bias_init: initializers.Initializer = initializers.unit_forget
-
-    def initial_carry(self, params: Params) -> LSTMCarry:
-        h = super().initial_carry(params)
-        return LSTMCarry(h=h, c=h)
-
     def gates(
         self, params: Params, carry: LSTMCarry, drive: Drive
     ) -> dict[str, jax.Array]:
-        """The activations {"f", "g", "o"}, each [H], of the step from `carry`."""
+        """The activations {"i", "f", "g", "o"}, each [H], of the step from `carry`."""
         z = drive.x + self.seen(carry.h, drive) @ params["recurrent_kernel"]
         f, g, o = jnp.split(z, 3)
-        return {"f": jax.nn.sigmoid(f), "g": jnp.tanh(g), "o": jax.nn.sigmoid(o)}
-
-    def step(self, params: Params, carry: LSTMCarry, drive: Drive) -> LSTMCarry:
-        gate = self.gates(params, carry, drive)
-        c = gate["f"] * carry.c + (1 - gate["f"]) * gate["g"]
-        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
-
-    def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
-        return carry.h
+        f, o = jax.nn.sigmoid(f), jax.nn.sigmoid(o)
+        return {"i": 1 - f, "f": f, "g": jnp.tanh(g), "o": o}
 
 
 class JANET(Gated[jax.Array], kw_only=True):
@@ -81,7 +69,8 @@ class JANET(Gated[jax.Array], kw_only=True):
             `jaxrnn.cells.Gated` has them; the forget gate's bias starts at one.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), a beta that
+            is no number.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -96,6 +85,11 @@ class JANET(Gated[jax.Array], kw_only=True):
 
     bias_init: initializers.Initializer = initializers.unit_forget
     beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not is_number(self.beta):
+            raise ValueError(f"JANET: beta is {self.beta!r}, expected a number")
 
     def gates(
         self, params: Params, carry: jax.Array, drive: Drive

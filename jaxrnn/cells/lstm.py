@@ -19,7 +19,29 @@ class LSTMCarry(NamedTuple):
     c: jax.Array
 
 
-class LSTM(Gated[LSTMCarry], kw_only=True):
+class Memory(Gated[LSTMCarry], kw_only=True):
+    """A cell with the carry of an LSTM: its gates write to c, and show h, which is read.
+
+    What derives from it has its equations in `gates`, "i", "f", "g" and "o" among them:
+    c' = f c + i g and h' = o tanh(c'). The bias of a gate "f" starts at one.
+    """
+
+    bias_init: initializers.Initializer = initializers.unit_forget
+
+    def initial_carry(self, params: Params) -> LSTMCarry:
+        h = super().initial_carry(params)
+        return LSTMCarry(h=h, c=jnp.zeros(self.hidden_size, h.dtype))
+
+    def step(self, params: Params, carry: LSTMCarry, drive: Drive) -> LSTMCarry:
+        gate = self.gates(params, carry, drive)
+        c = gate["f"] * carry.c + gate["i"] * gate["g"]
+        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
+
+    def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
+        return carry.h
+
+
+class LSTM(Memory, kw_only=True):
     """Long short-term memory, with a forget gate and without peepholes.
 
         i, f, o = sigmoid(x W_* + h U_* + b_*)        input, forget and output gate
@@ -60,7 +82,6 @@ class LSTM(Gated[LSTMCarry], kw_only=True):
 
     blocks = "i", "f", "g", "o"
 
-    bias_init: initializers.Initializer = initializers.unit_forget
     activation: Activation = "tanh"
     gate_activation: Activation = "sigmoid"
     projection_size: int | None = None
@@ -88,10 +109,6 @@ class LSTM(Gated[LSTMCarry], kw_only=True):
             params["projection"] = draw(self, "recurrent_init", key, shape, ("h",))
         return params
 
-    def initial_carry(self, params: Params) -> LSTMCarry:
-        h = super().initial_carry(params)
-        return LSTMCarry(h=h, c=jnp.zeros(self.hidden_size, h.dtype))
-
     def gates(
         self, params: Params, carry: LSTMCarry, drive: Drive
     ) -> dict[str, jax.Array]:
@@ -110,6 +127,3 @@ class LSTM(Gated[LSTMCarry], kw_only=True):
         if self.projection_size is not None:
             h = h @ params["projection"]
         return LSTMCarry(h=h, c=c)
-
-    def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
-        return carry.h

@@ -1,6 +1,7 @@
 """Cells with one gate: what a GRU is without its reset, or with both gates in one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,26 @@ from .affine import draw
 from .gated import Drive, Gated, Params, parted
 
 
-class UGRNN(Gated[jax.Array], kw_only=True):
+class Update(Gated[jax.Array], kw_only=True):
+    """A cell whose first gate keeps h and whose second block is the candidate."""
+
+    candidate: ClassVar[Callable[[Any], Any]]
+
+    def gates(
+        self, params: Params, carry: jax.Array, drive: Drive
+    ) -> dict[str, jax.Array]:
+        """The activations of both, by name, each [H], of the step from `carry`."""
+        z = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
+        keep, n = jnp.split(z, 2)
+        values = jax.nn.sigmoid(keep), type(self).candidate(n)
+        return dict(zip(self.blocks, values, strict=True))
+
+    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
+        keep, n = self.gates(params, carry, drive).values()
+        return keep * carry + (1 - keep) * n
+
+
+class UGRNN(Update, kw_only=True):
     """The update gate recurrent network: a GRU without a reset.
 
         g  = sigmoid(x W_g + h U_g + b_g)           update gate, which keeps
@@ -39,21 +59,10 @@ class UGRNN(Gated[jax.Array], kw_only=True):
     """
 
     blocks = "g", "n"
-
-    def gates(
-        self, params: Params, carry: jax.Array, drive: Drive
-    ) -> dict[str, jax.Array]:
-        """The activations {"g", "n"}, each [H], of the step from `carry`."""
-        z = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
-        g, n = jnp.split(z, 2)
-        return {"g": jax.nn.sigmoid(g), "n": jnp.tanh(n)}
-
-    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
-        gate = self.gates(params, carry, drive)
-        return gate["g"] * carry + (1 - gate["g"]) * gate["n"]
+    candidate = staticmethod(jnp.tanh)
 
 
-class LiGRU(UGRNN, kw_only=True):
+class LiGRU(Update, kw_only=True):
     """The light gated recurrent unit: a GRU without a reset, its candidate a relu.
 
         z  = sigmoid(x W_z + h U_z + b_z)           update gate, which keeps
@@ -83,18 +92,7 @@ class LiGRU(UGRNN, kw_only=True):
     """
 
     blocks = "z", "n"
-
-    def gates(
-        self, params: Params, carry: jax.Array, drive: Drive
-    ) -> dict[str, jax.Array]:
-        """The activations {"z", "n"}, each [H], of the step from `carry`."""
-        z = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
-        z, n = jnp.split(z, 2)
-        return {"z": jax.nn.sigmoid(z), "n": jax.nn.relu(n)}
-
-    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
-        gate = self.gates(params, carry, drive)
-        return gate["z"] * carry + (1 - gate["z"]) * gate["n"]
+    candidate = staticmethod(jax.nn.relu)
 
 
 class MGU(Gated[jax.Array], kw_only=True):

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 
 from .. import initializers
 from .affine import draw
-from .gated import Drive, Gated, Params
-from .lstm import LSTMCarry
+from .gated import Drive, Params
+from .lstm import LSTMCarry, Memory
 
 PEEPHOLES = ("i", "f", "o")
 
 
-class PeepholeLSTM(Gated[LSTMCarry], kw_only=True):
+class PeepholeLSTM(Memory, kw_only=True):
     """Long short-term memory with peepholes.
 
         i, f = sigmoid(x W_* + h U_* + p_* c + b_*)      input and forget gate
@@ -45,17 +45,12 @@ class PeepholeLSTM(Gated[LSTMCarry], kw_only=True):
 
     blocks = "i", "f", "g", "o"
 
-    bias_init: initializers.Initializer = initializers.unit_forget
     peephole_init: initializers.Initializer = initializers.zeros
 
     def init(self, key: jax.Array) -> Params:
         shape, own = (3 * self.hidden_size,), jax.random.fold_in(key, 3)
         peephole = draw(self, "peephole_init", own, shape, PEEPHOLES)
         return super().init(key) | {"peephole": peephole}
-
-    def initial_carry(self, params: Params) -> LSTMCarry:
-        h = super().initial_carry(params)
-        return LSTMCarry(h=h, c=h)
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
         if isinstance(params["peephole"], tuple):  # already
@@ -73,11 +68,3 @@ class PeepholeLSTM(Gated[LSTMCarry], kw_only=True):
         g = jnp.tanh(g)
         o = jax.nn.sigmoid(o + p_o * (f * carry.c + i * g))
         return {"i": i, "f": f, "g": g, "o": o}
-
-    def step(self, params: Params, carry: LSTMCarry, drive: Drive) -> LSTMCarry:
-        gate = self.gates(params, carry, drive)
-        c = gate["f"] * carry.c + gate["i"] * gate["g"]
-        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
-
-    def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
-        return carry.h

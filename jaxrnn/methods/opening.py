@@ -163,6 +163,7 @@ def opened(
     platform: str = "any",
     devices: int = 1,
     mesh: Any = None,
+    manual: bool = False,
 ) -> Callable[..., list[Any]]:
     def implementation(
         *args: Any, whole: Whole, levels: Sequence[Level], **static: Any
@@ -174,7 +175,8 @@ def opened(
             copies=copies(levels, turns),
             devices=devices,
             mesh=mesh if whole.program.plan.taps else None,
-            processor=processor,
+            # What `hoisting` traces anew would have to vary as what is given does.
+            processor=processor and not manual,
         )
 
         def of_data(args: Sequence[Any], levels: Sequence[Level]) -> list[Any]:

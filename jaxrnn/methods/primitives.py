@@ -215,9 +215,8 @@ def _primitive(
             spread = devices(context)
             mesh = mesh_of(context.avals_in) if spread > 1 else None
             axes = context.module_context.axis_context
-            # Under `jax.shard_map`, what is traced anew would have to vary as it does.
-            kind = "any" if getattr(axes, "manual_axes", ()) else platform
-            whole = opened(function, signature_of, kind, spread, mesh)
+            manual = bool(getattr(axes, "manual_axes", ()))
+            whole = opened(function, signature_of, platform, spread, mesh, manual)
             return mlir.lower_fun(whole)(context, *args, **static)
 
         return rule

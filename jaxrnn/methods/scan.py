@@ -27,9 +27,9 @@ class Scan(Value, kw_only=True):
     An outer loop goes over segments of time. In a segment `project` runs over all steps
     at once, then an inner loop that calls `step` alone, then `output` over all steps;
     forwards on a processor, an x W of few features stays in the loop, in one product with
-    h U, where that is faster (`jaxrnn.methods.hoisting`). Of
-    each segment the backward pass keeps the carries, with 384 units or more the values of
-    the step's products too, and makes the rest again. It takes `step` apart at its
+    h U, where that is faster (`jaxrnn.methods.hoisting`). Of each segment the backward
+    pass keeps the carries, with 384 units or more the values of the step's products too,
+    and makes the rest again. It takes `step` apart at its
     products of carry and parameters: their values and their weights' gradients are
     products over all steps of the segment, and the loop back in time has one product by
     each recurrent kernel's transpose left. `jaxrnn.methods.bptt` and

@@ -38,7 +38,7 @@ def coupled(params, carry, x):
     z, _ = sums(params, x, carry.h, "fgo")
     f, g, o = sigmoid(z["f"]), np.tanh(z["g"]), sigmoid(z["o"])
     c = f * carry.c + (1 - f) * g
-    return LSTMCarry(o * np.tanh(c), c), {"f": f, "g": g, "o": o}
+    return LSTMCarry(o * np.tanh(c), c), {"i": 1 - f, "f": f, "g": g, "o": o}
 
 
 def janet(params, h, x):

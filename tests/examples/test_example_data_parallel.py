@@ -15,13 +15,6 @@ TINY = "--hidden-size 8 --length 12 --streams 4 --seeds 1"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    path = tmp_path_factory.mktemp("text") / "alphabet.txt"
-    path.write_text("abcdefghijklmnopqrstuvwxyz, ø.\n" * 60, encoding="utf-8")
-    return path
-
-
 def bits(folder):
     return json.loads((folder / "results.json").read_text())["bits"]
 

@@ -14,13 +14,6 @@ from program import EXAMPLES, refused, run, started
 TINY = "--hidden-size 8 --length 12 --streams 4 --seeds 1"
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    path = tmp_path_factory.mktemp("text") / "alphabet.txt"
-    path.write_text("abcdefghijklmnopqrstuvwxyz, ø.\n" * 60, encoding="utf-8")
-    return path
-
-
 def last_state(folder):
     (checkpoints,) = folder.glob("checkpoints-*/0")
     with ocp.CheckpointManager(checkpoints) as manager:
