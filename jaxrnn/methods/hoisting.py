@@ -50,7 +50,7 @@ from jax.extend.core.primitives import (
 )
 
 from .early import ELEMENTWISE
-from .jaxprs import Piece, depend, is_variable, piece, trace
+from .jaxprs import Piece, depend, is_variable, piece, shapes_of, trace
 from .products import product_p
 from .program import CACHE, Operands, Program
 from .recurrence import Recurrence
@@ -85,7 +85,7 @@ Made = tuple[list[Any], dict[Any, tuple[Any, Any]]]
 
 def is_cheap(program: Program) -> bool:
     """Whether a step had better make its drive itself."""
-    operands = jax.eval_shape(program.operands, program.of_params)
+    operands = shapes_of(program.operands, program.of_params)
     closed = _traced(program, operands)
     equations = closed.jaxpr.eqns
     products = [eqn for eqn in equations if eqn.primitive is product_p]

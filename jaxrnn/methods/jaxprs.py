@@ -52,6 +52,12 @@ def trace(function: Callable[..., list[Any]], *args: Any) -> Any:
     return jax.make_jaxpr(lambda *args: evaluate(closed, args, lambda *_: None))(*args)
 
 
+def shapes_of(function: Callable[..., Any], *args: Any) -> Any:
+    """As `jax.eval_shape`, but the mesh of the results, and how they vary, is kept."""
+    closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+    return jax.tree.unflatten(jax.tree.structure(shapes), closed.out_avals)
+
+
 def depend(closed: Any, variables: Iterable[Any]) -> set[Any]:
     """The variables that depend on some of these, and these."""
     found = set(variables)

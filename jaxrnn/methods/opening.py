@@ -163,7 +163,6 @@ def opened(
     platform: str = "any",
     devices: int = 1,
     mesh: Any = None,
-    manual: bool = False,
 ) -> Callable[..., list[Any]]:
     def implementation(
         *args: Any, whole: Whole, levels: Sequence[Level], **static: Any
@@ -175,8 +174,7 @@ def opened(
             copies=copies(levels, turns),
             devices=devices,
             mesh=mesh if whole.program.plan.taps else None,
-            # What `hoisting` traces anew would have to vary as what is given does.
-            processor=processor and not manual,
+            processor=processor,
         )
 
         def of_data(args: Sequence[Any], levels: Sequence[Level]) -> list[Any]:

@@ -214,9 +214,7 @@ def _primitive(
         def rule(context: Any, *args: Any, **static: Any) -> Any:
             spread = devices(context)
             mesh = mesh_of(context.avals_in) if spread > 1 else None
-            axes = context.module_context.axis_context
-            manual = bool(getattr(axes, "manual_axes", ()))
-            whole = opened(function, signature_of, platform, spread, mesh, manual)
+            whole = opened(function, signature_of, platform, spread, mesh)
             return mlir.lower_fun(whole)(context, *args, **static)
 
         return rule

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from .early import led, settled
-from .jaxprs import piece, trace
+from .jaxprs import piece, shapes_of, trace
 from .products import expose
 from .recurrence import NoGradient, Recurrence, is_floating
 from .segments import bytes_of
@@ -67,7 +67,7 @@ class Program:
     Args:
         functions: of the cell.
         carry: `(*batch, ...)`.
-        inputs: those of one step, `(*batch, ...)`, or their shapes.
+        inputs: the shapes of those of one step, `(*batch, ...)`.
         batch_ndim: how many axes that is.
         save: the values of the taps even where they are small.
         weights: which leaves of the params may be weights; None: all.
@@ -98,7 +98,7 @@ class Program:
         self.size = len(first)
 
         self.project = expose(self._project, params, inputs)
-        drive = jax.eval_shape(
+        drive = shapes_of(
             lambda params, inputs: self.project.apply(
                 params, self.project.weights(params), inputs
             ),
@@ -123,7 +123,7 @@ class Program:
         operands = self.operands(params)
         first_weight, count = len(params), self.step.count
         self.of_params = [*map(jax.typeof, params)]
-        self.of_inputs = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inputs]
+        self.of_inputs = inputs
         apply = self.step.apply
 
         def whole(consts: Any, carry: Any, drive: Any) -> list[Any]:
@@ -139,7 +139,7 @@ class Program:
             step,
             consts,
             first,
-            jax.eval_shape(self.lead, consts, drive) if self.lead else drive,
+            shapes_of(self.lead, consts, drive) if self.lead else drive,
             transposes={first_weight + i: first_weight + count + i for i in range(count)},
             batch_ndim=batch_ndim,
             reverse=functions.reverse,
@@ -214,7 +214,7 @@ class Program:
                 step=jax.vmap(functions.step, (axes, 0, 0)),
                 output=jax.vmap(functions.output, (axes, 0, 0)),
             )
-        one = jax.eval_shape(lambda: [leaf[0] for leaf in inputs])
+        one = shapes_of(lambda: [leaf[0] for leaf in inputs])
         return Program(
             functions._replace(params=self.params_tree.unflatten(params)),
             self.carry_tree.unflatten(carry),

@@ -12,6 +12,7 @@ from ..arguments.numbers import check_sizes
 from ..arguments.varying import varying_with
 from ..cell import Cell
 from ..value import Value
+from .jaxprs import shapes_of
 from .primitives import run
 from .program import Functions, Program
 from .recurrence import NoGradient
@@ -162,7 +163,7 @@ class Scan(Value, kw_only=True):
             return functions.segment(carry, inputs)
         segment, program = functions.segment, None
         if not self.autodiff:
-            one = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
+            one = shapes_of(lambda: jax.tree.map(lambda leaf: leaf[0], inputs))
             # What each example has of its own, such as a key, is no weight.
             own = jax.tree.map(lambda _: params_axes is None, params)
             if params_axes is not None:

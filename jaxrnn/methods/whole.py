@@ -27,8 +27,7 @@ class Whole(NamedTuple):
         copies: how many models are computed side by side.
         devices: over how many of them the compiler spreads the program, on its own.
         mesh: that they form, if it is known.
-        processor: whether it is compiled for a processor, and not for an accelerator, nor
-            for a part of a `jax.shard_map`.
+        processor: whether it is compiled for a processor, not an accelerator.
     """
 
     program: Program

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 from zoo import Noisy, carry_of, inputs_of, params_of
 
 from jaxrnn import (
@@ -105,3 +106,27 @@ def test_under_shard_map_half_a_carry_and_a_key_may_vary(key):
         expected = unroll(cell, params, xs, start, key=own)[1]
         actual = ys[:, 2 * device : 2 * device + 2]
         np.testing.assert_allclose(actual, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_one_axis_of_a_mesh_may_be_manual_and_another_the_compilers(check_vma):
+    kinds = (AxisType.Auto, AxisType.Auto)
+    mesh = jax.make_mesh((2, 1), ("data", "units"), axis_types=kinds)
+    cell, P = Stack((LSTM(3, 4), GRU(4, 5))), PartitionSpec
+    params, xs = params_of(cell), inputs_of(cell, (5, 4))
+
+    def total(params, xs):
+        return jnp.sum(jnp.sin(unroll(cell, params, xs)[1]))
+
+    over_data = jax.shard_map(
+        lambda params, xs: jax.lax.psum(total(params, xs), "data"),
+        mesh=mesh,
+        in_specs=(P(), P(None, "data")),
+        out_specs=P(),
+        axis_names={"data"},
+        check_vma=check_vma,
+    )
+    found = jax.jit(jax.value_and_grad(over_data, (0, 1)))(params, xs)
+    expected = jax.value_and_grad(total, (0, 1))(params, xs)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
