@@ -48,7 +48,8 @@ def over(names):
 CELLS = {name for name, cell in ZOO.items() if "jaxrnn.cells" in type(cell).__module__}
 VARIANTS = {
     *("wrapper", "residual", "bidirectional", "clip"),  # inside others too
-    *("coupled", "janet", "ugrnn", "ligru"),  # one product and arithmetic, as the LSTM
+    # one product and arithmetic, as the LSTM
+    *("peephole", "coupled", "janet", "ugrnn", "ligru", "minimal"),
 }
 CORE = {"lstm", "gru_reset_before", "zoneout", "dense_skip", "residual_bidirectional"}
 FEW = {"lstm", "zoneout"}  # where tests/methods has the others

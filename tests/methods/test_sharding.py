@@ -150,7 +150,9 @@ def test_under_shard_map_gradients_are_summed_once_after_the_loops(name, checked
 
 
 @pytest.mark.parametrize("spec", [(None, "units"), ("units", None)])
-@pytest.mark.parametrize("with_carry", [False, True])
+@pytest.mark.parametrize(
+    "with_carry", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
 @pytest.mark.parametrize("name", by_default(HIDDEN, "lstm"))
 def test_units_that_are_spread_take_one_collective_a_step(name, kind, with_carry, spec):
@@ -188,7 +190,7 @@ def test_units_that_are_spread_take_one_collective_a_step(name, kind, with_carry
         close(compiled(*here), function(params, xs, carry))
 
 
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("known", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_axes_that_are_explicit_stay_spread(known):
     """As those of a mesh are unless it says otherwise, be it the current one or not."""
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
