@@ -118,19 +118,23 @@ def launch(args: Any) -> None:
         errors = log_of(args, i).open("w") if i else None
         children.append(subprocess.Popen(child, stdout=errors, stderr=errors))
     try:
-        while None in (codes := [child.poll() for child in children]):
+        codes = [None]
+        while None in codes:
+            time.sleep(0.1)
+            codes = [child.poll() for child in children]
             bad = [i for i, code in enumerate(codes) if code]
             if bad:
                 stop(children)
-                code = codes[bad[0]]
+                # One that was killed is why the others failed.
+                i = min(bad, key=lambda i: codes[i])
+                code = codes[i]
                 how = signal.Signals(-code).name if code < 0 else f"the status {code}"
-                log = log_of(args, bad[0])
+                log = log_of(args, i)
                 said = f"; what it said is in {log}" if log.exists() else ""
                 fail(
-                    f"process {bad[0]} ended with {how}, so all were stopped{said}; the "
+                    f"process {i} ended with {how}, so all were stopped{said}; the "
                     "same command goes on from the last checkpoint"
                 )
-            time.sleep(0.1)
     finally:
         stop(children)
 
