@@ -132,6 +132,14 @@ class Cell(Value, abc.ABC, Generic[Params, Carry, Drive]):
         """
         return {}
 
+    def is_state(self, carry: Carry) -> Any:
+        """Which leaves of the carry are state: True or False for each; all, by default.
+
+        What is no state is only kept for the next step or for `output`, such as the
+        product by the x before. `Zoneout` leaves it alone.
+        """
+        return jax.tree.map(lambda _: True, carry)
+
     def sequence(self, params: Params, carry: Carry, xs: Any, run: Any) -> tuple:
         """The cell over a whole sequence: `(carry, ys)`, with `params` prepared.
 

@@ -180,7 +180,12 @@ def inputs_of(cell, leading, seed=2):
     rng = np.random.default_rng(seed)
     if cell.input_shape == ():
         return jnp.asarray(rng.integers(0, 7, leading))
-    return jnp.asarray(rng.normal(size=(*leading, *cell.input_shape)))
+
+    def draw(shape):
+        return jnp.asarray(rng.normal(size=(*leading, *shape)))
+
+    is_shape = lambda leaf: isinstance(leaf, tuple) and not hasattr(leaf, "_fields")  # noqa: E731
+    return jax.tree.map(draw, cell.input_shape, is_leaf=is_shape)
 
 
 def carry_of(cell, params, batch_shape=(), seed=3):

@@ -1,16 +1,20 @@
-"""The cells, one family a file."""
+"""The cells, one family a file, and the families by their kin in folders."""
 
-from .coupled import JANET as JANET
-from .coupled import CoupledLSTM as CoupledLSTM
-from .dense import Dense as Dense
+# ruff: noqa: F403, I001 (in reading order; each folder says what it has)
+
 from .elman import Elman as Elman
-from .embedding import Embedding as Embedding
-from .gated import Gated as Gated
-from .gru import GRU as GRU
 from .lstm import LSTM as LSTM
 from .lstm import LSTMCarry as LSTMCarry
-from .one_gate import MGU as MGU
-from .one_gate import UGRNN as UGRNN
-from .one_gate import LiGRU as LiGRU
-from .one_gate import MinimalRNN as MinimalRNN
-from .peephole import PeepholeLSTM as PeepholeLSTM
+from .gru import GRU as GRU
+from .dense import Dense as Dense
+from .embedding import Embedding as Embedding
+from .lstms import *
+from .grus import *
+from .simple import *
+from .stable import *
+from .dynamics import *
+from .convolutional import *
+
+# What a cell of your own may start from.
+from .gated import Driven as Driven
+from .gated import Gated as Gated

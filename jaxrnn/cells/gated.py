@@ -12,23 +12,106 @@ from ..arguments.numbers import check_rate, check_sizes
 from ..cell import Cell
 from .affine import affine, draw
 
-PARAMS = (
-    ("kernel", "kernel_init"),
-    ("recurrent_kernel", "recurrent_init"),
-    ("bias", "bias_init"),
-)
 Carry = TypeVar("Carry")
 Params = dict[str, Any]
 
 
 class Drive(NamedTuple):
-    """What the step of a cell with gates gets."""
+    """What the step of a cell with a recurrent kernel gets."""
 
     x: Any  # x W + b, or what a cell makes of it
     keep: jax.Array | None  # the units of h that U sees, [H]; None: all
 
 
-class Gated(Cell[Params, Carry, Drive], Generic[Carry]):
+class Driven(Cell[Params, Carry, Any], Generic[Carry]):
+    """A cell of H units that has W = kernel [I, G H] and b = bias, and gets x W + b.
+
+    A block of H columns is a gate's own. What derives from it names the gates in
+    `blocks`, in their order, and has its equations in `step`:
+
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> class Decaying(jaxrnn.cells.Driven[jax.Array]):
+        ...     blocks = "f", "n"
+        ...     def step(self, params, carry, drive):
+        ...         f, n = jnp.split(drive, 2)
+        ...         return jax.nn.sigmoid(f) * carry + n
+        >>> cell = Decaying(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))[1].shape
+        (7, 2, 5)
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        use_bias: False leaves b out.
+        kernel_init, bias_init: see `jaxrnn.initializers`.
+
+    Raises:
+        ValueError: for a size that is no positive int.
+    """
+
+    blocks: ClassVar[tuple[str, ...]]
+
+    input_size: int
+    hidden_size: int
+    _: dataclasses.KW_ONLY
+    use_bias: bool = True
+    kernel_init: initializers.Initializer = initializers.lecun_normal
+    bias_init: initializers.Initializer = initializers.zeros
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
+
+    @property
+    def bias_blocks(self) -> tuple[str, ...]:
+        """Those of b, should it have others."""
+        return self.blocks
+
+    def _parameters(self) -> dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]:
+        """By name: the field of the initializer, the shape, and the blocks."""
+        H, blocks = self.hidden_size, self.bias_blocks
+        return {
+            "kernel": (
+                "kernel_init",
+                (self.input_size, len(self.blocks) * H),
+                self.blocks,
+            ),
+            "bias": ("bias_init", (len(blocks) * H,), blocks),
+        }
+
+    def init(self, key: jax.Array) -> Params:
+        parameters = self._parameters()
+        return self._drawn(jax.random.split(key, len(parameters)), parameters)
+
+    def further(self, key: jax.Array, **parameters: Any) -> Params:
+        """More parameters, for an `init` that has them, by their names.
+
+            name=("kernel_init", shape, blocks)     the field of its initializer
+
+        The key is that of `init`, from which others are drawn here. What `bias_init`
+        makes is left out where there is no bias.
+        """
+        keys = jax.random.split(jax.random.fold_in(key, 3), len(parameters))
+        return self._drawn(keys, parameters)
+
+    def _drawn(self, keys: Any, parameters: dict[str, Any]) -> Params:
+        return {
+            name: draw(self, field, key, shape, blocks)
+            for key, (name, (field, shape, blocks)) in zip(
+                keys, parameters.items(), strict=True
+            )
+            if field != "bias_init" or self.use_bias
+        }
+
+    def initial_carry(self, params: Params) -> Any:
+        return jnp.zeros(self.hidden_size, params["kernel"].dtype)
+
+    def project(self, params: Params, x: Any, keys: Keys | None = None) -> Any:
+        return affine(self, params, x)
+
+
+class Gated(Driven[Carry], Generic[Carry]):
     """A cell of H units that has W = kernel [I, G H], U = recurrent_kernel [H, G H], b.
 
     A block of H columns is a gate's own. What derives from it names the gates in
@@ -60,20 +143,12 @@ class Gated(Cell[Params, Carry, Drive], Generic[Carry]):
         ValueError: for a size that is no positive int, a rate outside [0, 1).
     """
 
-    blocks: ClassVar[tuple[str, ...]]
-
-    input_size: int
-    hidden_size: int
     _: dataclasses.KW_ONLY
-    use_bias: bool = True
-    kernel_init: initializers.Initializer = initializers.lecun_normal
     recurrent_init: initializers.Initializer = initializers.orthogonal
-    bias_init: initializers.Initializer = initializers.zeros
     recurrent_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_sizes(self, input_size=self.input_size, hidden_size=self.hidden_size)
         rate = check_rate(self, "recurrent_dropout", self.recurrent_dropout)
         object.__setattr__(self, "recurrent_dropout", rate)
 
@@ -87,28 +162,18 @@ class Gated(Cell[Params, Carry, Drive], Generic[Carry]):
         """Those of U, should it have others."""
         return self.blocks
 
-    @property
-    def bias_blocks(self) -> tuple[str, ...]:
-        """Those of b, should it have others."""
-        return self.blocks
-
-    def init(self, key: jax.Array) -> Params:
-        keys = jax.random.split(key, 3)
-        H, names = (
-            self.hidden_size,
-            (self.blocks, self.recurrent_blocks, self.bias_blocks),
-        )
-        of_x, of_h, of_bias = (len(blocks) * H for blocks in names)
-        shapes = (self.input_size, of_x), (self.state_size, of_h), (of_bias,)
-        parts = zip(PARAMS, keys, shapes, names, strict=True)
+    def _parameters(self) -> dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]:
+        of, blocks = super()._parameters(), self.recurrent_blocks
+        shape = self.state_size, len(blocks) * self.hidden_size
+        recurrent = "recurrent_init", shape, blocks
         return {
-            name: draw(self, field, key, shape, blocks)
-            for (name, field), key, shape, blocks in parts
-            if name != "bias" or self.use_bias
+            "kernel": of["kernel"],
+            "recurrent_kernel": recurrent,
+            "bias": of["bias"],
         }
 
     def initial_carry(self, params: Params) -> Any:
-        return jnp.zeros(self.state_size, params["recurrent_kernel"].dtype)
+        return jnp.zeros(self.state_size, params["kernel"].dtype)
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
         keep = None
@@ -125,12 +190,12 @@ class Gated(Cell[Params, Carry, Drive], Generic[Carry]):
         return jnp.where(drive.keep, kept, jnp.zeros_like(h))
 
 
-def parted(params: Params, columns: int) -> Params:
-    """`recurrent_kernel` split in two at a column, once per run, as `prepare` does it.
+def parted(params: Params, *columns: int) -> Params:
+    """`recurrent_kernel` split at these columns, once per run, as `prepare` does it.
 
-    For steps with two products, one after the other: each has a kernel of its own then.
+    For steps with products one after the other: each has a kernel of its own then.
     """
     if isinstance(params["recurrent_kernel"], tuple):  # already
         return params
-    kernels = jnp.split(params["recurrent_kernel"], [columns], axis=1)
+    kernels = jnp.split(params["recurrent_kernel"], columns, axis=1)
     return params | {"recurrent_kernel": tuple(kernels)}

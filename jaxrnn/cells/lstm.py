@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from .. import initializers
 from ..arguments.numbers import check_positive, check_sizes
 from .activations import Activation, activation_of, check_activations
-from .affine import draw
 from .gated import Drive, Gated, Params
 
 
@@ -101,13 +100,10 @@ class LSTM(Memory, kw_only=True):
 
     def init(self, key: jax.Array) -> Params:
         params = super().init(key)
-        if self.projection_size is not None:
-            shape, key = (
-                (self.hidden_size, self.projection_size),
-                jax.random.fold_in(key, 3),
-            )
-            params["projection"] = draw(self, "recurrent_init", key, shape, ("h",))
-        return params
+        if self.projection_size is None:
+            return params
+        projection = "recurrent_init", (self.hidden_size, self.projection_size), ("h",)
+        return params | self.further(key, projection=projection)
 
     def gates(
         self, params: Params, carry: LSTMCarry, drive: Drive

@@ -72,6 +72,9 @@ class Wrapper(Cell[Any, Any, Any]):
     def gates(self, params: Any, carry: Any, drive: Any) -> dict[str, jax.Array]:
         return self.cell.gates(params, carry, drive)
 
+    def is_state(self, carry: Any) -> Any:
+        return self.cell.is_state(carry)
+
 
 def check_one_cell(wrapper: Wrapper) -> None:
     """Raise unless a wrapper is around a cell that is not made of several."""

@@ -19,8 +19,9 @@ class Zoneout(Wrapper):
         carry_t = rate carry_(t-1) + (1 - rate) step(carry_(t-1))  without a key: the mean
 
     Each unit of each leaf of the carry has a coin of its own at every step; leaves of
-    integers are left alone. Params and carry are those of the cell. Krueger et al.,
-    "Zoneout: regularizing RNNs by randomly preserving hidden activations", ICLR 2017,
+    integers are left alone, and under one rate what is no state (`Cell.is_state`). Params
+    and carry are those of the cell. Krueger et al., "Zoneout: regularizing RNNs by
+    randomly preserving hidden activations", ICLR 2017,
     arXiv 1606.01305.
 
     Args:
@@ -88,7 +89,7 @@ class Zoneout(Wrapper):
         new = jax.tree.leaves(new)
         rates = self._rates(emptied(carry))
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
-            if not jnp.issubdtype(after.dtype, jnp.inexact):
+            if rates[index] == 0 or not jnp.issubdtype(after.dtype, jnp.inexact):
                 continue
             if keep is None:
                 new[index] = rates[index] * before + (1 - rates[index]) * after
@@ -104,5 +105,6 @@ class Zoneout(Wrapper):
 
     def _rates(self, carry: Any) -> list[float]:
         if isinstance(self.rate, float):
-            return [self.rate] * len(jax.tree.leaves(carry))
+            state = jax.tree.leaves(self.cell.is_state(carry))
+            return [self.rate if is_state else 0.0 for is_state in state]
         return jax.tree.leaves(self.rate)

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from .. import initializers
-from .affine import draw
-from .gated import Drive, Params
-from .lstm import LSTMCarry, Memory
+from ... import initializers
+from ..gated import Drive, Params
+from ..lstm import LSTMCarry, Memory
 
 PEEPHOLES = ("i", "f", "o")
 
@@ -48,9 +47,8 @@ class PeepholeLSTM(Memory, kw_only=True):
     peephole_init: initializers.Initializer = initializers.zeros
 
     def init(self, key: jax.Array) -> Params:
-        shape, own = (3 * self.hidden_size,), jax.random.fold_in(key, 3)
-        peephole = draw(self, "peephole_init", own, shape, PEEPHOLES)
-        return super().init(key) | {"peephole": peephole}
+        peephole = "peephole_init", (3 * self.hidden_size,), PEEPHOLES
+        return super().init(key) | self.further(key, peephole=peephole)
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
         if isinstance(params["peephole"], tuple):  # already

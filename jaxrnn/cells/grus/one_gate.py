@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from ..arguments.keys import Keys
-from .affine import draw
-from .gated import Drive, Gated, Params, parted
+from ...arguments.keys import Keys
+from ..gated import Drive, Gated, Params, parted
 
 
 class Update(Gated[jax.Array], kw_only=True):
@@ -177,12 +176,12 @@ class MinimalRNN(Gated[jax.Array], kw_only=True):
     blocks = ("z",)
 
     def init(self, key: jax.Array) -> Params:
-        H, keys = self.hidden_size, jax.random.split(jax.random.fold_in(key, 3))
-        V = draw(self, "recurrent_init", keys[0], (H, H), ("u",))
-        params = super().init(key) | {"latent_kernel": V}
-        if self.use_bias:
-            params["gate_bias"] = draw(self, "bias_init", keys[1], (H,), ("u",))
-        return params
+        H = self.hidden_size
+        return super().init(key) | self.further(
+            key,
+            latent_kernel=("recurrent_init", (H, H), ("u",)),
+            gate_bias=("bias_init", (H,), ("u",)),
+        )
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Any:
         z, keep = super().project(params, x, keys)

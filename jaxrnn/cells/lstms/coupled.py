@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from .. import initializers
-from ..arguments.numbers import is_number
-from .gated import Drive, Gated, Params
-from .lstm import LSTMCarry, Memory
+from ... import initializers
+from ...arguments.numbers import is_number
+from ..gated import Drive, Gated, Params
+from ..lstm import LSTMCarry, Memory
 
 
 class CoupledLSTM(Memory, kw_only=True):

@@ -1,0 +1,1 @@
+"""Cells whose products are convolutions."""

@@ -1,0 +1,1 @@
+"""Networks of neuroscience, and models of dynamics."""

@@ -1,0 +1,1 @@
+"""Cells without gates, or nearly so."""
