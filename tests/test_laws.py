@@ -46,11 +46,10 @@ def over(names):
 # A new cell is in the first two groups of laws; the others are for what cells do to each
 # other, and run over all of them in the slow run. zoo.py tells what that costs.
 CELLS = {name for name, cell in ZOO.items() if "jaxrnn.cells" in type(cell).__module__}
-VARIANTS = {
-    *("wrapper", "residual", "bidirectional", "clip"),  # inside others too
-    # one product and arithmetic, as the LSTM
-    *("peephole", "coupled", "janet", "ugrnn", "ligru", "minimal"),
-}
+# Those of the zoo run against their papers by default, with gradients.
+OF_THE_ZOO = {name for name, cell in ZOO.items() if type(cell).__module__.count(".") > 2}
+# Inside others too.
+VARIANTS = OF_THE_ZOO | {"wrapper", "residual", "bidirectional", "clip"}
 CORE = {"lstm", "gru_reset_before", "zoneout", "dense_skip", "residual_bidirectional"}
 FEW = {"lstm", "zoneout"}  # where tests/methods has the others
 every_cell, core_gradients = over(ZOO.keys() - VARIANTS), over((CORE | CELLS) - VARIANTS)

@@ -57,13 +57,22 @@ ZOO = {
     "lstm_projected": LSTM(3, 5, projection_size=4, clip=5.0, recurrent_dropout=0.4),
     "gru": GRU(3, 5),
     "gru_reset_before": GRU(3, 5, reset_after=False, recurrent_dropout=0.4),
+    # lstms
     "peephole": cells.PeepholeLSTM(3, 5),
     "coupled": cells.CoupledLSTM(3, 5),
     "janet": cells.JANET(3, 5),
+    # lstms, of their own kind
+    # grus
     "ugrnn": cells.UGRNN(3, 5),
     "ligru": cells.LiGRU(3, 5),
     "mgu": cells.MGU(3, 5),
     "minimal": cells.MinimalRNN(3, 5),
+    # grus, of their own kind
+    # simple
+    # dynamics
+    # stable
+    # convolutional
+    # no cells of the zoo
     "dense": Dense(3, 4),
     "embedding": Embedding(vocabulary=7, features=3),
     "stack_mixed": Stack((LSTM(3, 4), GRU(4, 5))),
