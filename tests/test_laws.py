@@ -34,33 +34,48 @@ from jaxrnn import (
 T = 3
 
 
-def over(names):
-    """Every cell of the zoo, those not among the names in the slow run only."""
-    params = [
-        pytest.param(cell, id=name, marks=() if name in names else pytest.mark.slow)
-        for name, cell in ZOO.items()
-    ]
-    return pytest.mark.parametrize("cell", params)
-
-
-# A new cell is in the first two groups of laws; the others are for what cells do to each
-# other, and run over all of them in the slow run. zoo.py tells what that costs.
+# A cell of the three or a combinator is in every law, in the default run or in the slow
+# one. One of the zoo, which runs against its paper by default, is in those of
+# `every_cell` and of `every_zoo_cell`, and backwards and masked in those of gradients.
+# zoo.py tells what that costs.
 CELLS = {name for name, cell in ZOO.items() if "jaxrnn.cells" in type(cell).__module__}
-# Those of the zoo run against their papers by default, with gradients.
 OF_THE_ZOO = {name for name, cell in ZOO.items() if type(cell).__module__.count(".") > 2}
 # Inside others too.
 VARIANTS = OF_THE_ZOO | {"wrapper", "residual", "bidirectional", "clip"}
 CORE = {"lstm", "gru_reset_before", "zoneout", "dense_skip", "residual_bidirectional"}
 FEW = {"lstm", "zoneout"}  # where tests/methods has the others
-every_cell, core_gradients = over(ZOO.keys() - VARIANTS), over((CORE | CELLS) - VARIANTS)
-core_cells = over(CORE)
-few_cells = pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(ZOO[name], id=name, marks=() if name in FEW else pytest.mark.slow)
-        for name in (*sorted(FEW), "residual_bidirectional")
-    ],
-)
+
+
+def over(default, also=frozenset()):
+    """Cells by name; those of `also` in the slow run only."""
+    params = [
+        pytest.param(cell, id=name, marks=() if name in default else pytest.mark.slow)
+        for name, cell in ZOO.items()
+        if name in default | also
+    ]
+    return pytest.mark.parametrize("cell", params)
+
+
+every_cell = over(ZOO.keys() - VARIANTS, VARIANTS)
+core_cells = over(CORE, ZOO.keys() - OF_THE_ZOO)
+every_zoo_cell = over(set(), OF_THE_ZOO)
+few_cells = over(FEW, {"residual_bidirectional"})
+
+
+def every_way(law):
+    """Backwards and masked, and in the slow run forwards, but for the zoo."""
+    params = [
+        pytest.param(
+            *(cell, back, back),
+            id=f"{name}_{'backwards_masked' if back else 'forwards'}",
+            marks=() if name in (CORE | CELLS) - VARIANTS and back else pytest.mark.slow,
+        )
+        for name, cell in ZOO.items()
+        for back in ([True] if name in OF_THE_ZOO else [True, False])
+    ]
+    return pytest.mark.parametrize(("cell", "reverse", "masked"), params)(law)
+
+
 # A mask with holes, at both ends too, and resets at valid and at masked steps: in both
 # directions some steps that follow each other are apart, and some are not.
 VALID = np.array([False, True, True, False, True, True, False, True, False])
@@ -85,6 +100,11 @@ def at(tree, *index):
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
+def of(tree, *example):
+    """All steps of one example."""
+    return at(tree, slice(None), *example)
+
+
 def key_for_batch(cell):
     """As `noise_key`, but None where `prepare` draws, once for all examples."""
     return None if WeightDrop in types_within(cell) else noise_key(cell)
@@ -99,10 +119,13 @@ def keys_of_examples(key, batch_shape):
 
 def poisoned(xs, valid):
     """The inputs, with what must reach nothing where they are not valid."""
-    poison = 99 if jnp.issubdtype(xs.dtype, jnp.integer) else jnp.nan
-    return jnp.where(
-        valid.reshape(valid.shape + (1,) * (xs.ndim - valid.ndim)), xs, poison
-    )
+
+    def poison(leaf):
+        bad = jnp.nan if jnp.issubdtype(leaf.dtype, jnp.inexact) else 99
+        where = valid.reshape(valid.shape + (1,) * (leaf.ndim - valid.ndim))
+        return jnp.where(where, leaf, jnp.asarray(bad, leaf.dtype))
+
+    return jax.tree.map(poison, xs)
 
 
 def weighted(tree, seed=9):
@@ -131,7 +154,7 @@ def test_unroll_and_trajectory_equal_a_loop_of_single_steps(cell):
     close(trajectory(cell, params, xs, carry, key=key), carries)
 
 
-@over({"lstm", "dense_skip"})
+@over({"lstm", "dense_skip"}, ZOO.keys() - OF_THE_ZOO)
 def test_reverse_equals_the_loop_run_backwards(cell):
     params, xs, carry = example(cell)
     key = noise_key(cell)
@@ -143,7 +166,7 @@ def test_reverse_equals_the_loop_run_backwards(cell):
 @few_cells
 def test_reverse_is_flip_unroll_flip(cell):
     params, xs, carry = example(cell)
-    final, ys = unroll(cell, params, xs[::-1], carry)
+    final, ys = unroll(cell, params, at(xs, slice(None, None, -1)), carry)
     close(unroll(cell, params, xs, carry, reverse=True), (final, ys[::-1]))
 
 
@@ -162,12 +185,12 @@ def test_a_batch_equals_a_loop_over_examples(cell):
     keys = keys_of_examples(key, (2, 3))
     for i, j in np.ndindex(2, 3):
         one = at(carry, i, j)
-        final_ij, ys_ij = unroll(cell, params, xs[:, i, j], one, key=keys[i, j])
+        final_ij, ys_ij = unroll(cell, params, of(xs, i, j), one, key=keys[i, j])
         close(at(final, i, j), final_ij)
         close(ys[:, i, j], ys_ij)
 
 
-@core_cells
+@over(CORE, ZOO.keys())
 @pytest.mark.parametrize(
     "reverse",
     [
@@ -188,8 +211,8 @@ def test_masks_and_resets_equal_the_loop_that_skips_and_restarts(cell, reverse):
     carries = trajectory(*arguments, **options)
     for b, own in enumerate(keys_of_examples(key, (4,))):
         streams = {"valid": mask[:, b], "resets": resets[:, b]}
-        expected = loop(cell, params, xs[:, b], at(carry, b), reverse, own, **streams)
-        close((at(final, b), at(carries, slice(None), b), ys[:, b]), expected)
+        expected = loop(cell, params, of(xs, b), at(carry, b), reverse, own, **streams)
+        close((at(final, b), of(carries, b), of(ys, b)), expected)
 
 
 @few_cells
@@ -205,7 +228,7 @@ def test_lengths_are_the_mask_of_the_first_steps(cell):
         close(at(expected[0], 1), at(carry, 1))
 
 
-@over({"zoneout"})
+@over({"zoneout"}, ZOO.keys() - OF_THE_ZOO)
 def test_jit_equals_eager(cell):
     params, xs, carry = example(cell, steps=4)
     mask, resets, key = VALID[2:6], RESETS[2:6], noise_key(cell)
@@ -249,7 +272,7 @@ def test_the_carry_keeps_structure_shape_and_dtype(cell):
     chex.assert_trees_all_equal_shapes_and_dtypes(final, expected)
     if steps(cell):
         first = cell.initial_carry(params)
-        stepped, _ = cell(params, first, xs[0, 0])
+        stepped, _ = cell(params, first, at(xs, 0, 0))
         chex.assert_trees_all_equal_shapes_and_dtypes(stepped, first)
 
 
@@ -270,14 +293,6 @@ def test_nothing_is_of_a_weak_type(cell):
 # Gradients. The loop's Jacobians do not commute, so that a product in the wrong order
 # cannot pass.
 
-every_way = pytest.mark.parametrize(
-    ("reverse", "masked"),
-    [
-        pytest.param(True, True, id="backwards_masked"),
-        pytest.param(False, False, id="forwards", marks=pytest.mark.slow),
-    ],
-)
-
 
 def losses(cell, reverse=False, masked=False, key=None):
     """The same scalar from `unroll` and from the loop, differentiable in everything."""
@@ -295,21 +310,23 @@ def losses(cell, reverse=False, masked=False, key=None):
     return unrolled, looped
 
 
-def differentiable(cell, xs):
-    return (0, 2) if cell.input_shape == () else (0, 1, 2)
+def gradients_of(loss, *arguments):
+    """In everything that is a floating number."""
+    found = jax.grad(loss, range(len(arguments)), allow_int=True)(*arguments)
+    return floats(found)
 
 
-@core_gradients
+def floats(tree):
+    return [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+
+
 @every_way
 def test_gradients_equal_those_of_the_loop(cell, reverse, masked):
     params, xs, carry = example(cell, steps=len(VALID) if masked else T)
     unrolled, looped = losses(cell, reverse, masked, noise_key(cell))
-    arguments = differentiable(cell, xs)
     close(
-        jax.grad(unrolled, arguments)(
-            params, poisoned(xs, VALID) if masked else xs, carry
-        ),
-        jax.grad(looped, arguments)(params, xs, carry),
+        gradients_of(unrolled, params, poisoned(xs, VALID) if masked else xs, carry),
+        gradients_of(looped, params, xs, carry),
     )
 
 
@@ -365,24 +382,25 @@ def test_per_example_gradients_equal_a_loop_over_examples(cell):
     gradients = jax.vmap(jax.grad(unrolled), in_axes=(None, 1, 0))(params, xs, carry)
     for index in range(2):
         one = at(carry, index)
-        close(at(gradients, index), jax.grad(looped)(params, xs[:, index], one))
+        close(at(gradients, index), jax.grad(looped)(params, of(xs, index), one))
 
 
-@core_gradients
 @every_way
 def test_carry_gradients_equal_those_of_a_loop(cell, reverse, masked):
-    params, xs, carry = example(cell, steps=len(VALID) if masked else T)
+    steps = len(VALID) if masked else T
+    params, xs, carry = example(cell, steps=steps)
     ours = {"mask": VALID, "resets": RESETS} if masked else {}
     theirs = {"valid": VALID, "resets": RESETS} if masked else {}
     zeros = jax.tree.map(
-        lambda leaf: jnp.zeros((len(xs), *leaf.shape)), cell.initial_carry(params)
+        lambda leaf: jnp.zeros((steps, *leaf.shape), leaf.dtype),
+        cell.initial_carry(params),
     )
 
     def loss(epsilon):
         _, _, ys = loop(cell, params, xs, carry, reverse, epsilon=epsilon, **theirs)
         return weighted(ys**2)
 
-    expected = jax.grad(loss)(zeros)
+    expected = jax.grad(loss, allow_int=True)(zeros)
     arguments = (
         lambda ys: weighted(ys**2),
         cell,
@@ -390,7 +408,8 @@ def test_carry_gradients_equal_those_of_a_loop(cell, reverse, masked):
         poisoned(xs, VALID) if masked else xs,
         carry,
     )
-    close(carry_gradients(*arguments, reverse=reverse, **ours), expected)
+    found = carry_gradients(*arguments, reverse=reverse, **ours)
+    close(floats(found), floats(expected))
 
 
 @few_cells
@@ -404,19 +423,54 @@ def test_gradient_norms_are_those_of_the_carry_gradients(cell):
     close(gradient_norms(*arguments, **streams), norms)
 
 
-@few_cells
+@every_zoo_cell
+def test_vmap_over_examples_equals_batch_axes(cell):
+    params, xs, carry = example(cell, (2,))
+
+    def loss(params, xs, carry):
+        return weighted(unroll(cell, params, xs, carry))
+
+    def apart(params, xs, carry):
+        run = lambda xs, carry: unroll(cell, params, xs, carry)  # noqa: E731
+        return weighted(jax.vmap(run, (1, 0), (0, 1))(xs, carry))
+
+    expected = gradients_of(loss, params, xs, carry)
+    close(gradients_of(apart, params, xs, carry), expected)
+
+
+@every_zoo_cell
+def test_half_precision_stays_near_and_keeps_its_dtypes(cell):
+    params, xs, _ = jax.tree.map(
+        lambda leaf: leaf.astype("bfloat16") if leaf.dtype == "float64" else leaf,
+        example(cell, (2,)),
+    )
+    final, ys = unroll(cell, params, xs)
+    dtypes = lambda tree: [leaf.dtype for leaf in jax.tree.leaves(tree)]  # noqa: E731
+    assert dtypes(final) == dtypes(cell.initial_carry(params))
+    assert {*dtypes(ys)} == {jnp.dtype("bfloat16")}
+    wide = jax.tree.map(
+        lambda leaf: leaf.astype("float64") if leaf.dtype == "bfloat16" else leaf,
+        (params, xs),
+    )
+    chex.assert_trees_all_close(
+        ys, jax.tree.map(lambda y: y.astype("bfloat16"), unroll(cell, *wide)[1]), atol=0.1
+    )
+
+
+@over(FEW, OF_THE_ZOO | {"residual_bidirectional"})
 def test_lowers_for_cuda_and_tpu(cell):
     params, xs, carry = example(cell, (2,))
-    params, carry = jax.tree.map(lambda leaf: leaf.astype("float32"), (params, carry))
-    xs = xs if cell.input_shape == () else xs.astype("float32")
-
+    params, xs, carry = jax.tree.map(
+        lambda leaf: leaf.astype("float32") if leaf.dtype == "float64" else leaf,
+        (params, xs, carry),
+    )
     key, lengths, resets = noise_key(cell), jnp.array([T, 1]), jnp.ones((T, 2), bool)
 
     def step(params, xs, carry, lengths, resets):
         def loss(params):
             streams = {"lengths": lengths, "resets": resets}
             final, ys = unroll(cell, params, xs, carry, key=key, **streams)
-            return jnp.mean(ys) + sum(map(jnp.mean, jax.tree.leaves(final)))
+            return sum(map(jnp.mean, jax.tree.leaves((ys, final))))
 
         return jax.value_and_grad(loss)(params)
 

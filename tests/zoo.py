@@ -222,27 +222,27 @@ def loop(cell, params, xs, carry, reverse=False, key=None, **options):
             return parts
     initial = options.get("initial", cell.initial_carry(params))
     valid, resets = options.get("valid"), options.get("resets")
-    T, pending = len(xs), False
+    T, pending = len(jax.tree.leaves(xs)[0]), False
     carries, ys = {}, {}
     for t in reversed(range(T)) if reverse else range(T):
         boundary = t + 1 if reverse else t  # the step whose reset has just been passed
         if resets is not None and boundary < T and resets[boundary]:
             pending = True
-        epsilon = jax.tree.map(lambda leaf: leaf[t], options.get("epsilon"))  # noqa: B023
+        x, epsilon = jax.tree.map(lambda leaf: leaf[t], (xs, options.get("epsilon")))  # noqa: B023
         if valid is None or valid[t]:
             if pending:
                 carry, pending = initial, False
             noise = options.get("noise", Noise())
             if epsilon is None and noise.key is None:
-                carry, ys[t] = cell(params, carry, xs[t], key, t)
+                carry, ys[t] = cell(params, carry, x, key, t)
             else:
                 prepared = cell.prepare(params, noise.prepare)
-                drive = cell.project(prepared, xs[t], noise.keys(t))
+                drive = cell.project(prepared, x, noise.keys(t))
                 carry = plus(cell.step(prepared, carry, drive), epsilon)
                 ys[t] = cell.output(prepared, carry, drive)
         else:
-            y = jax.eval_shape(cell, params, carry, xs[t], key)[1]
-            carry, ys[t] = plus(carry, epsilon), jnp.zeros(y.shape, y.dtype)
+            y = jax.eval_shape(cell, params, carry, x, key)[1]
+            carry, ys[t] = plus(carry, epsilon), jax.tree.map(zeros, y)
         carries[t] = carry
 
     def in_order(values):
@@ -271,6 +271,10 @@ class Noise(NamedTuple):
 
 def plus(carry, epsilon):
     return carry if epsilon is None else jax.tree.map(jnp.add, carry, epsilon)
+
+
+def zeros(like):
+    return jnp.zeros(like.shape, like.dtype)
 
 
 def _apart(cell, params, xs, carry, reverse, options):
