@@ -29,7 +29,7 @@ from jax.interpreters import ad
 
 from .hoisting import in_loop
 from .partial import Sums, jvp, plus, vjp
-from .products import product, weight_gradient
+from .products import product
 from .program import Program
 from .recurrence import is_floating, pairs
 from .segments import detached, over_segments
@@ -119,7 +119,7 @@ class Passes(NamedTuple):
             for tap in plan.taps:
                 terms = [denv[v] for v in tap.addends if denv[v] is not None]
                 if denv[tap.weight] is not None:
-                    terms.append(product(env[tap.x], denv[tap.weight], tap.precision))
+                    terms.append(product(env[tap.x], denv[tap.weight], tap.form))
                 epsilons[tap.value] = sum(terms, jnp.zeros_like(env[tap.value]))
             entering = (*plan.carry, *plan.entering)
             moving = {v: t for v, t in denv.items() if t is not None and v in entering}
@@ -203,7 +203,7 @@ class Passes(NamedTuple):
                 for v in tap.addends:
                     bars.add(v, bar)
                 x = env[tap.x]
-                bars.add(tap.weight, weight_gradient(bar, x, tap.precision))
+                bars.add(tap.weight, tap.form.of_weight(bar, x, tap.weight.aval))
             for v in plan.drive:
                 if v in epsilonbars:
                     bars.add(v, epsilonbars[v])

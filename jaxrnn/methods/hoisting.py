@@ -50,6 +50,7 @@ from jax.extend.core.primitives import (
 )
 
 from .early import ELEMENTWISE
+from .forms import Matrix
 from .jaxprs import Piece, depend, is_variable, piece, shapes_of, trace
 from .products import product_p
 from .program import CACHE, Operands, Program
@@ -185,7 +186,8 @@ def _joint(closed: Any, atom: Any, tap: Any, v: Any, of_row: set[Any]) -> Joint 
         once(result)
         and result.aval == tap.product.aval
         and x.aval.shape[:-1] == tap.x.aval.shape[:-1]
-        and eqn.params["precision"] == tap.precision
+        and eqn.params["form"] == tap.form
+        and isinstance(tap.form, Matrix)
         and not any(is_variable(atom) and atom in of_row for atom in rest)
     )
     return Joint(tap, v, x, weight, rest) if alike else None

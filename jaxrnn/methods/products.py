@@ -1,22 +1,22 @@
 """Products of data by parameters: found in any function, and given good derivatives."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.extend.core.primitives import custom_vjp_call_p, dot_general_p
+from jax.extend.core.primitives import custom_vjp_call_p
 from jax.interpreters import ad, batching, mlir
 
+from .forms import Form, Matrix, form_of
 from .jaxprs import depend, evaluate, holds, is_variable, piece, trace
 
 product_p = Primitive("product")
 
 
-def product(x: jax.Array, weight: jax.Array, precision: Any = None) -> jax.Array:
-    """x W, with x [..., n] and weight W [n, m]; precision as in `jax.lax.dot_general`.
+def product(x: jax.Array, weight: jax.Array, form: Form | None = None) -> jax.Array:
+    """x W, in a form: by default with x [..., n] and weight W [n, m].
 
     Its derivatives are products of the rows of all leading axes:
 
@@ -26,40 +26,30 @@ def product(x: jax.Array, weight: jax.Array, precision: Any = None) -> jax.Array
     JAX's own rule makes dL/dW as the transpose of (dL/dy)^T x, for which XLA transposes
     all of dL/dy in memory: up to 3 times slower.
     """
-    return product_p.bind(x, weight, precision=precision)
+    return product_p.bind(x, weight, form=form or Matrix())
 
 
-def _multiply(x: Any, weight: Any, *, precision: Any) -> jax.Array:
-    contract = ((x.ndim - 1,), (0,))
-    return jax.lax.dot_general(x, weight, (contract, ((), ())), precision)
+def _multiply(x: Any, weight: Any, *, form: Form) -> jax.Array:
+    return form.multiply(x, weight)
 
 
-def _transpose_x(dy: Any, x: Any, weight: Any, *, precision: Any) -> jax.Array:
-    contract = ((dy.ndim - 1,), (1,))
-    return jax.lax.dot_general(dy, weight, (contract, ((), ())), precision)
+def _transpose_x(dy: Any, x: Any, weight: Any, *, form: Form) -> jax.Array:
+    return form.of_x(dy, weight)
 
 
-def _transpose_weight(dy: Any, x: Any, weight: Any, *, precision: Any) -> jax.Array:
-    return weight_gradient(dy, x, precision)
+def _transpose_weight(dy: Any, x: Any, weight: Any, *, form: Form) -> jax.Array:
+    return form.of_weight(dy, x, weight.aval)
 
 
-def weight_gradient(dy: Any, x: Any, precision: Any) -> jax.Array:
-    """x^T dy, the sum over the rows of all leading axes."""
-    rows = tuple(range(x.ndim - 1))
-    return jax.lax.dot_general(x, dy, ((rows, rows), ((), ())), precision)
-
-
-def _batch(args: Any, axes: Any, *, precision: Any) -> tuple[Any, int]:
+def _batch(args: Any, axes: Any, *, form: Form) -> tuple[Any, int]:
     (x, weight), (of_x, of_weight) = args, axes
     if of_weight is None:
-        return product(jnp.moveaxis(x, of_x, 0), weight, precision), 0
-    multiply = functools.partial(_multiply, precision=precision)
-    return jax.vmap(multiply, (of_x, of_weight))(x, weight), 0
+        return product(jnp.moveaxis(x, of_x, 0), weight, form), 0
+    return jax.vmap(form.multiply, (of_x, of_weight))(x, weight), 0
 
 
-def _shape(*avals: Any, precision: Any) -> Any:
-    multiply = functools.partial(_multiply, precision=precision)
-    return jax.make_jaxpr(multiply)(*avals).out_avals[0]
+def _shape(*avals: Any, form: Form) -> Any:
+    return jax.make_jaxpr(form.multiply)(*avals).out_avals[0]
 
 
 product_p.def_impl(_multiply)
@@ -74,7 +64,8 @@ class Exposed(NamedTuple):
 
         f(consts, data) = apply(consts, weights(consts), data)
 
-    `count` is the number of weights, and `of_params` has the constants that they are made
+    `turned(weights)` is what the products by dL/dy read in place of them. `count` is the
+    number of weights, and `of_params` has the constants that they are made
     of. `results` has the shapes of the outputs, and `same` for every output the number of
     the data that it is, or None.
     `effects` says whether f does anything else, such as printing, and `has_vjp` whether
@@ -83,6 +74,7 @@ class Exposed(NamedTuple):
 
     weights: Callable[[Sequence[Any]], list[Any]]
     apply: Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], list[Any]]
+    turned: Callable[[Sequence[Any]], list[Any]]
     count: int
     of_params: set[int]
     results: list[Any]
@@ -96,17 +88,22 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     num = len(consts)
     jaxpr = trace(lambda *a: function(a[:num], a[num:]), *consts, *data)
     of_data = depend(jaxpr, jaxpr.jaxpr.invars[num:])
-    found: dict[Any, tuple[int, int, int]] = {}
-    wanted: list[tuple[Any, int]] = []
+    found: dict[Any, tuple[int, Form, int, int | None]] = {}
+    wanted: list[tuple[Any, int | None]] = []
+    forms: list[Form] = []
     for eqn in jaxpr.jaxpr.eqns:
-        side = _data_side(eqn, of_data)
-        if side is None:
+        formed = form_of(eqn, of_data)
+        if formed is None:
             continue
-        (contract, _) = eqn.params["dimension_numbers"]
-        key = eqn.invars[1 - side], contract[1 - side][0]
+        form, side = formed
+        axes = [None, None]
+        if isinstance(form, Matrix):
+            axes = [axis for (axis,) in eqn.params["dimension_numbers"][0]]
+        key = eqn.invars[1 - side], axes[1 - side]
         if key not in wanted:
             wanted.append(key)
-        found[eqn.outvars[0]] = wanted.index(key), side, contract[side][0]
+            forms.append(form)
+        found[eqn.outvars[0]] = wanted.index(key), form, side, axes[side]
 
     def weights(consts: Sequence[Any]) -> list[Any]:
         lead = piece(jaxpr, [variable for variable, _ in wanted], ())
@@ -114,15 +111,20 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
         read = lead(*[env[variable] for variable in lead.inputs])
         return [w.T if axis else w for w, (_, axis) in zip(read, wanted, strict=True)]
 
+    def turned(weights: Sequence[Any]) -> list[Any]:
+        return [form.turned(w) for form, w in zip(forms, weights, strict=True)]
+
     def apply(
         consts: Sequence[Any], weights: Sequence[Any], data: Sequence[Any]
     ) -> list[Any]:
         def at(eqn: Any, values: list) -> Any:
             if not found.keys() & set(eqn.outvars):
                 return None
-            index, side, axis = found[eqn.outvars[0]]
+            index, form, side, axis = found[eqn.outvars[0]]
+            if axis is None:
+                return [product(values[side], weights[index], form)]
             x = jnp.moveaxis(values[side], axis, -1)
-            y = product(x, weights[index], eqn.params["precision"])
+            y = product(x, weights[index], form)
             return [y if side == 0 else jnp.moveaxis(y, -1, 0)]
 
         return evaluate(jaxpr, [*consts, *data], at)
@@ -133,21 +135,4 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     made_of = piece(jaxpr, [variable for variable, _ in wanted], ()).inputs
     of_params = {i for i, v in enumerate(jaxpr.jaxpr.invars[:num]) if v in made_of}
     about = len(wanted), of_params, jaxpr.out_avals, same, bool(jaxpr.effects), has_vjp
-    return Exposed(weights, apply, *about)
-
-
-def _data_side(eqn: Any, of_data: set[Any]) -> int | None:
-    """Which operand of a product by a matrix of constants holds data; None: no such."""
-    if eqn.primitive is not dot_general_p or eqn.params["out_sharding"] is not None:
-        return None
-    contract, batch = eqn.params["dimension_numbers"]
-    dtypes = {variable.aval.dtype for variable in (*eqn.invars, *eqn.outvars)}
-    if any(batch) or len(contract[0]) != 1 or len(dtypes) != 1:
-        return None
-    if not jnp.issubdtype(dtypes.pop(), jnp.inexact):
-        return None
-    sides = [is_variable(atom) and atom in of_data for atom in eqn.invars]
-    if sides[0] == sides[1]:
-        return None
-    side = sides.index(True)
-    return side if eqn.invars[1 - side].aval.ndim == 2 else None
+    return Exposed(weights, apply, turned, *about)

@@ -226,7 +226,7 @@ class Program:
 
     def multiplications(self) -> int:
         """In the products of a step."""
-        sizes = [tap.x.aval.size * tap.product.aval.shape[-1] for tap in self.plan.taps]
+        sizes = [tap.product.aval.size * tap.depth for tap in self.plan.taps]
         return sum(size for size in sizes if isinstance(size, int))
 
     def segment_length(self, copies: int = 1) -> int | None:
@@ -248,7 +248,7 @@ class Program:
     def operands(self, params: Sequence[Any]) -> "Operands":
         weights = self.step.weights(params)
         # The transposes are made here, once, and not in every segment.
-        consts = [*params, *weights, *(weight.T for weight in weights)]
+        consts = [*params, *weights, *self.step.turned(weights)]
         return Operands(
             [*consts, *self.fixed(consts)],
             self.project.weights(params),

@@ -9,6 +9,7 @@ from jax.extend.core.primitives import add_p
 
 from .apart import in_one_piece
 from .derivative import pull
+from .forms import Form
 from .jaxprs import depend, is_variable, piece, trace
 from .products import product, product_p
 from .store import store
@@ -27,10 +28,15 @@ class Tap(NamedTuple):
     x: Any
     weight: Any
     transposed: Any
-    precision: Any
+    form: Form
     product: Any
     addends: tuple[Any, ...]
     value: Any
+
+    @property
+    def depth(self) -> Any:
+        """How many products one entry of the value is the sum of."""
+        return self.form.depth(self.weight.aval)
 
 
 class NoGradient(Exception):
@@ -57,8 +63,8 @@ class Recurrence:
         batch_ndim: the number of axes of examples.
         reverse: from the last step to the first.
         unroll: steps in one iteration.
-        save_from: the size of an x from which on the values of all taps are saved for the
-            backward pass, which otherwise makes them again.
+        save_from: the depth of a tap from which on the values of all taps are saved for
+            the backward pass, which otherwise makes them again.
 
     Raises:
         NoGradient: if the step has none.
@@ -108,9 +114,7 @@ class Recurrence:
             raise NoGradient from error
         order = [*invars, *values, *self.after]
         self.residuals = [v for v in order if v in read]
-        self.save = any(
-            tap.value in read and tap.x.aval.shape[-1] >= save_from for tap in self.taps
-        )
+        self.save = any(tap.value in read and tap.depth >= save_from for tap in self.taps)
 
     def _needs(self) -> tuple[list[Any], set[Any]]:
         """The variables of carry_t that the derivatives read, and all that they read.
@@ -174,7 +178,7 @@ class Recurrence:
                     if tap.product in beside:
                         early, weight = beside[tap.product]
                         x = jnp.concatenate([early, x], -1)
-                    now[tap.product] = product(x, weight, tap.precision)
+                    now[tap.product] = product(x, weight, tap.form)
                     if spread:
                         now[tap.value] = gather(_summed(tap, now[tap.product], now))
             made = in_one_piece(last, [now[v] for v in last.inputs])
@@ -232,7 +236,7 @@ class Recurrence:
             for tap, x in zip(stage, xs, strict=True):
                 env[tap.x] = x
                 if tap.value not in env:
-                    made = product(x, env[tap.weight], tap.precision)
+                    made = product(x, env[tap.weight], tap.form)
                     env[tap.value] = _summed(tap, made, env)
         return env
 
@@ -289,8 +293,8 @@ def _stages(
             addends.append(others[0])
             (value,) = use.outvars
         (made,) = eqn.outvars
-        precision = eqn.params["precision"]
-        tap = Tap(x, weight, weights[weight], precision, made, tuple(addends), value)
+        form = eqn.params["form"]
+        tap = Tap(x, weight, weights[weight], form, made, tuple(addends), value)
         stages += [[] for _ in range(deepest + 1 - len(stages))]
         stages[deepest].append(tap)
     return stages

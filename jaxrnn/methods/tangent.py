@@ -85,7 +85,7 @@ def tangent(
         for stage, through in zip(plan.stages, pushes, strict=False):
             dxs = through(now, [dnow[v] for v in through.moves])
             for tap, dx in zip(stage, dxs, strict=True):
-                dz = product(dx, now[tap.weight], tap.precision)
+                dz = product(dx, now[tap.weight], tap.form)
                 dnow[tap.value] = gather(dnow[tap.value] + dz)
         new = [*map(gather, pushes[-1](now, [dnow[v] for v in pushes[-1].moves]))]
         return new, new
@@ -141,7 +141,7 @@ def back(
         bars: Values = pairs(pulls[-1].moves, [*found])
         for stage, through in reversed(list(zip(plan.stages, pulls, strict=False))):
             xbars = [
-                gather(product(bars[tap.value], now[tap.transposed], tap.precision))
+                gather(product(bars[tap.value], now[tap.transposed], tap.form.back))
                 for tap in stage
             ]
             terms = map(gather, through(now, xbars))
