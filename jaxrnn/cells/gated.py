@@ -197,5 +197,5 @@ def parted(params: Params, *columns: int) -> Params:
     """
     if isinstance(params["recurrent_kernel"], tuple):  # already
         return params
-    kernels = jnp.split(params["recurrent_kernel"], columns, axis=1)
+    kernels = jnp.split(params["recurrent_kernel"], columns, axis=-1)
     return params | {"recurrent_kernel": tuple(kernels)}

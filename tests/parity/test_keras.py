@@ -13,7 +13,7 @@ import pytest
 from compare import BATCH, STEPS, assert_parity, random_like
 from peer import peer
 
-from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, LSTMCarry
+from jaxrnn import GRU, LSTM, Dense, Elman, Embedding, LSTMCarry, cells
 
 # The import reads both, once, and leaves a file in the home.
 with tempfile.TemporaryDirectory() as home, pytest.MonkeyPatch.context() as patch:
@@ -80,11 +80,11 @@ RECURRENT = {
 }
 
 
-def built(name, *args, **options):
+def built(name, *args, shape=(3,), **options):
     """A layer, its random weights by name, and the layer as a function of weights."""
     layer = getattr(keras.layers, name)(*args, dtype="float64", **options)
     with jax.numpy_rank_promotion("allow"):
-        layer.build((BATCH, STEPS, 3))
+        layer.build((BATCH, STEPS, *shape))
     variables = layer.trainable_variables
     others = [variable.value for variable in layer.non_trainable_variables]
 
@@ -117,6 +117,35 @@ def test_recurrent(name, bias):
         return carry, jnp.swapaxes(ys, 0, 1)
 
     assert_parity(cell_type(3, 5, use_bias=bias, **options), to_params, weights, run)
+
+
+CONVOLVED = {
+    1: ((4, 2), {"padding": "SAME", "kernel_size": 2}),
+    2: ((4, 3, 2), {"padding": "VALID", "kernel_size": (3, 2), "use_bias": False}),
+    3: ((2, 3, 2, 1), {"padding": "SAME", "kernel_size": 2, "dilation": 2}),
+}
+
+
+@pytest.mark.parametrize("axes", CONVOLVED)
+def test_convolutional(axes):
+    shape, options = CONVOLVED[axes]
+    theirs = dict(options, padding=options["padding"].lower())
+    theirs["dilation_rate"] = theirs.pop("dilation", 1)
+    weights, call = built(
+        f"ConvLSTM{axes}D",
+        5,
+        shape=shape,
+        return_sequences=True,
+        return_state=True,
+        **TANH,
+        **theirs,
+    )
+
+    def run(weights, xs, carry):
+        ys, *state = call(weights, jnp.swapaxes(xs, 0, 1), initial_state=list(carry))
+        return LSTMCarry(*state), jnp.swapaxes(ys, 0, 1)
+
+    assert_parity(cells.ConvLSTM(shape, 5, **options), same, weights, run)
 
 
 @pytest.mark.parametrize("bias", [True, False])
