@@ -51,6 +51,8 @@ from .combinators import Combinator as Combinator
 from .combinators import Stack as Stack
 from .combinators import DenseSkip as DenseSkip
 from .combinators import Bidirectional as Bidirectional
+from .combinators import FastSlow as FastSlow
+from .combinators import FastSlowCarry as FastSlowCarry
 from .combinators import concatenate as concatenate
 
 # One cell around another, and noise.
@@ -58,6 +60,8 @@ from .wrappers import Wrapper as Wrapper
 from .wrappers import Residual as Residual
 from .wrappers import LearnedCarry as LearnedCarry
 from .wrappers import ClipCarryGradient as ClipCarryGradient
+from .wrappers import Multiscale as Multiscale
+from .wrappers import MultiscaleCarry as MultiscaleCarry
 from .wrappers import Dropout as Dropout
 from .wrappers import VariationalDropout as VariationalDropout
 from .wrappers import WeightDrop as WeightDrop

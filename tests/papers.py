@@ -60,7 +60,9 @@ def equals_paper(cell, step):
 
     def loss(given):
         result = unroll(cell, *given)
-        products = jax.tree.map(lambda a, w: jnp.sum(a * w), result, weights)
+        products = jax.tree.map(
+            lambda a, w: jnp.sum(a.astype(w.dtype) * w), result, weights
+        )
         return sum(jax.tree.leaves(products)), result
 
     given = params, xs, carry
@@ -72,7 +74,7 @@ def equals_paper(cell, step):
     jax.tree.map(_close, found, gates)
     for seed in (32, 33):
         direction = _direction(given, seed)
-        moved = jax.tree.map(lambda a, v: a + TINY * 1j * v, given, direction)
+        moved = jax.tree.map(_toward, given, direction)
         bent = jax.tree.map(np.imag, _run(cell, step, *moved)[:2])
         expected = sum(
             np.sum(a / TINY * w)
@@ -96,6 +98,10 @@ def _direction(tree, seed):
         tree,
         random,
     )
+
+
+def _toward(a, v):
+    return a + TINY * 1j * v if np.issubdtype(a.dtype, np.floating) else a
 
 
 def _drive(cell, params, xs):

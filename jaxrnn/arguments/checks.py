@@ -120,7 +120,8 @@ def structure(tree: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _is_shape(value: Any) -> bool:
+def is_shape(value: Any) -> bool:
+    """Whether it is a shape, a leaf of an `input_shape`."""
     sizes = int, np.integer
     return isinstance(value, tuple) and all(isinstance(size, sizes) for size in value)
 
@@ -146,7 +147,7 @@ def leading_shape(
             )
         leading = {jnp.shape(x)[:ndim] for x in jax.tree.leaves(xs)}
         return leading.pop() if len(leading) == 1 else ()
-    expected, treedef = jax.tree.flatten(cell.input_shape, is_leaf=_is_shape)
+    expected, treedef = jax.tree.flatten(cell.input_shape, is_leaf=is_shape)
     if jax.tree.structure(xs) != treedef:
         raise ValueError(
             f"{call}: {name} has the structure {structure(xs)}, expected an array for "

@@ -2,6 +2,8 @@
 
 from .clipping import ClipCarryGradient as ClipCarryGradient
 from .learned_carry import LearnedCarry as LearnedCarry
+from .multiscale import Multiscale as Multiscale
+from .multiscale import MultiscaleCarry as MultiscaleCarry
 from .noise import Dropout as Dropout
 from .noise import VariationalDropout as VariationalDropout
 from .noise import WeightDrop as WeightDrop
