@@ -78,6 +78,11 @@ def zeros(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.A
     return jnp.zeros(shape)
 
 
+def ones(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
+    """Ones: where scales start."""
+    return jnp.ones(shape)
+
+
 def orthogonal(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
     """A random orthogonal matrix for every gate: the default recurrent kernel.
 
@@ -182,14 +187,14 @@ class Chrono(Value):
 
     A forget gate at sigmoid(b_f) keeps a unit for about exp(b_f) steps. For a GRU, whose
     h' = (1 - z) n + z h, the gate that keeps is z: b_z takes the place of b_f, and 1 - z
-    that of the input gate. Tallec and Ollivier, "Can recurrent neural networks warp
-    time?", ICLR 2018, arXiv 1804.11188.
+    that of the input gate. A cell may have an input gate alone, which keeps 1 - i. Tallec
+    and Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, arXiv 1804.11188.
 
     Args:
         t_max: the longest dependency expected, in steps; more than 2.
 
     Raises:
-        ValueError: if t_max <= 2, or if no gate is called "f" or "z".
+        ValueError: if t_max <= 2, or if no gate is called "f", "z" or "i".
 
     Example:
         >>> import jax, jaxrnn
@@ -208,10 +213,10 @@ class Chrono(Value):
     def __call__(
         self, key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
     ) -> jax.Array:
-        if not {"f", "z"} & set(gates):
+        if not {"f", "z", "i"} & set(gates):
             raise ValueError(
                 f"initializers.Chrono: the gates are {tuple(gates)}, expected one "
-                'called "f" or "z"'
+                'called "f", "z" or "i"'
             )
         block = (shape[-1] // len(gates),)
         keep = jnp.log(jax.random.uniform(key, block, minval=1.0, maxval=self.t_max - 1))

@@ -33,10 +33,10 @@ def janet(cell, params, h, x):
 
 
 def ugrnn(cell, params, h, x):
-    z = sums(params, x, h, "gn")
-    g, n = sigmoid(z["g"]), np.tanh(z["n"])
-    h = g * h + (1 - g) * n
-    return h, h, {"g": g, "n": n}
+    z = sums(params, x, h, "zn")
+    keep, n = sigmoid(z["z"]), np.tanh(z["n"])
+    h = keep * h + (1 - keep) * n
+    return h, h, {"z": keep, "n": n}
 
 
 def ligru(cell, params, h, x):
@@ -47,10 +47,10 @@ def ligru(cell, params, h, x):
 
 
 def mgu(cell, params, h, x):
-    f = sigmoid(sums(params, x, h, "fn")["f"])
-    n = np.tanh(sums(params, x, f * h, "fn")["n"])
-    h = (1 - f) * h + f * n
-    return h, h, {"f": f, "n": n}
+    i = sigmoid(sums(params, x, h, "in")["i"])
+    n = np.tanh(sums(params, x, i * h, "in")["n"])
+    h = (1 - i) * h + i * n
+    return h, h, {"i": i, "n": n}
 
 
 def minimal(cell, params, h, x):

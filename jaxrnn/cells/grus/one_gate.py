@@ -8,35 +8,36 @@ import jax.numpy as jnp
 
 from ...arguments.keys import Keys
 from ..gated import Drive, Gated, Params, parted
+from .writing import Writing
 
 
 class Update(Gated[jax.Array], kw_only=True):
-    """A cell whose first gate keeps h and whose second block is the candidate."""
+    """A cell whose gate "z" keeps h, and whose candidate "n" takes its place."""
 
+    blocks = "z", "n"
     candidate: ClassVar[Callable[[Any], Any]]
 
     def gates(
         self, params: Params, carry: jax.Array, drive: Drive
     ) -> dict[str, jax.Array]:
-        """The activations of both, by name, each [H], of the step from `carry`."""
-        z = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
-        keep, n = jnp.split(z, 2)
-        values = jax.nn.sigmoid(keep), type(self).candidate(n)
-        return dict(zip(self.blocks, values, strict=True))
+        """The activations {"z", "n"}, each [H], of the step from `carry`."""
+        sums = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
+        z, n = jnp.split(sums, 2)
+        return {"z": jax.nn.sigmoid(z), "n": type(self).candidate(n)}
 
     def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
-        keep, n = self.gates(params, carry, drive).values()
-        return keep * carry + (1 - keep) * n
+        gate = self.gates(params, carry, drive)
+        return gate["z"] * carry + (1 - gate["z"]) * gate["n"]
 
 
 class UGRNN(Update, kw_only=True):
     """The update gate recurrent network: a GRU without a reset.
 
-        g  = sigmoid(x W_g + h U_g + b_g)           update gate, which keeps
+        z  = sigmoid(x W_z + h U_z + b_z)           update gate, which keeps: its g
         n  = tanh(x W_n + h U_n + b_n)              candidate
-        h' = g h + (1 - g) n
+        h' = z h + (1 - z) n
 
-    with blocks in the order g, n. The carry and the output are h, zeros at first.
+    with blocks in the order z, n. The carry and the output are h, zeros at first.
     Collins, Sohl-Dickstein and Sussillo, "Capacity and trainability in recurrent neural
     networks", ICLR 2017, arXiv 1611.09913.
 
@@ -57,7 +58,6 @@ class UGRNN(Update, kw_only=True):
         (3, 10) (2, 5) (7, 2, 5)
     """
 
-    blocks = "g", "n"
     candidate = staticmethod(jnp.tanh)
 
 
@@ -90,18 +90,17 @@ class LiGRU(Update, kw_only=True):
         (3, 10) (2, 5) (7, 2, 5)
     """
 
-    blocks = "z", "n"
     candidate = staticmethod(jax.nn.relu)
 
 
-class MGU(Gated[jax.Array], kw_only=True):
+class MGU(Writing, kw_only=True):
     """The minimal gated unit: one gate that resets and updates.
 
-        f  = sigmoid(x W_f + h U_f + b_f)           forget gate, which writes
-        n  = tanh(x W_n + (f h) U_n + b_n)          candidate
-        h' = (1 - f) h + f n
+        i  = sigmoid(x W_i + h U_i + b_i)           gate, which writes: the paper's f
+        n  = tanh(x W_n + (i h) U_n + b_n)          candidate
+        h' = (1 - i) h + i n
 
-    with blocks in the order f, n. The carry and the output are h, zeros at first. Zhou,
+    with blocks in the order i, n. The carry and the output are h, zeros at first. Zhou,
     Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", 2016, arXiv
     1603.09420.
 
@@ -122,7 +121,7 @@ class MGU(Gated[jax.Array], kw_only=True):
         (3, 10) (2, 5) (7, 2, 5)
     """
 
-    blocks = "f", "n"
+    blocks = "i", "n"
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
         return parted(params, self.hidden_size)
@@ -130,16 +129,12 @@ class MGU(Gated[jax.Array], kw_only=True):
     def gates(
         self, params: Params, carry: jax.Array, drive: Drive
     ) -> dict[str, jax.Array]:
-        """The activations {"f", "n"}, each [H], of the step from `carry`."""
-        kernel_f, kernel_n = self.prepare(params)["recurrent_kernel"]
-        drive_f, drive_n = jnp.split(drive.x, 2)
+        """The activations {"i", "n"}, each [H], of the step from `carry`."""
+        kernel_i, kernel_n = self.prepare(params)["recurrent_kernel"]
+        drive_i, drive_n = jnp.split(drive.x, 2)
         h = self.seen(carry, drive)
-        f = jax.nn.sigmoid(drive_f + h @ kernel_f)
-        return {"f": f, "n": jnp.tanh(drive_n + (f * h) @ kernel_n)}
-
-    def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
-        gate = self.gates(params, carry, drive)
-        return (1 - gate["f"]) * carry + gate["f"] * gate["n"]
+        i = jax.nn.sigmoid(drive_i + h @ kernel_i)
+        return {"i": i, "n": jnp.tanh(drive_n + (i * h) @ kernel_n)}
 
 
 class MinimalRNN(Gated[jax.Array], kw_only=True):
