@@ -22,6 +22,7 @@ from . import (
     memory,
     transformations,
     user_cell,
+    zoo,
 )
 from .cases import GATES, QUICK_CELLS
 from .libraries import LIBRARIES, PEERS
@@ -40,6 +41,7 @@ QUESTIONS: dict[str, ModuleType] = {
         user_cell,
         transformations,
         generation,
+        zoo,
     )
 }
 

@@ -37,11 +37,11 @@ def ratios(seconds: Mapping[str, Sequence[float]], statistic: str) -> Ratios:
 
 
 def median_and_minimum(
-    seconds: Mapping[str, Sequence[float]], name: str
+    seconds: Mapping[str, Sequence[float]], name: str, base: str = OURS
 ) -> tuple[float, float]:
     """One library's ratio to jaxrnn, of medians and of minima."""
     median, minimum = (
-        statistic(seconds[name]) / statistic(seconds[OURS])
+        statistic(seconds[name]) / statistic(seconds[base])
         for statistic in STATISTICS.values()
     )
     return median, minimum

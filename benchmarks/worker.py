@@ -21,7 +21,10 @@ import numpy as np
 from .cases import Case
 from .libraries import LIBRARIES
 
-VERSIONS = ("jax", "jaxlib", "flax", "dm-haiku", "equinox", "keras", "torch", "numpy")
+VERSIONS = (
+    *("jax", "jaxlib", "flax", "dm-haiku", "equinox", "keras"),
+    *("torch", "torchrecurrent", "numpy"),
+)
 
 
 class Session:
@@ -61,6 +64,10 @@ class Session:
             del outcome
         gc.enable()
         return seconds
+
+    def names(self) -> list[str]:
+        """The cells that the library's module has, where it says so."""
+        return self._module.names()
 
     def methods(self) -> list[str]:
         """The settings of jaxrnn's method that there are, the default first."""

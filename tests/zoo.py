@@ -63,6 +63,9 @@ ZOO = {
     "peephole": cells.PeepholeLSTM(3, 5),
     "coupled": cells.CoupledLSTM(3, 5),
     "janet": cells.JANET(3, 5),
+    "ordered": cells.OrderedLSTM(3, 4, chunk_size=2),
+    "phased": cells.PhasedLSTM(3, 5, ratio_on=0.5, recurrent_dropout=0.4),
+    "slstm": cells.SLSTM(3, 4, heads=2),
     # lstms, of their own kind
     "layer_norm_lstm": cells.LayerNormLSTM(3, 5),
     "layer_norm_gru": cells.LayerNormGRU(3, 5),
@@ -78,6 +81,12 @@ ZOO = {
     "ligru": cells.LiGRU(3, 5),
     "mgu": cells.MGU(3, 5),
     "minimal": cells.MinimalRNN(3, 5),
+    "trnn": cells.TRNN(3, 5),
+    "tgru": cells.TGRU(3, 5),
+    "tlstm": cells.TLSTM(3, 5),
+    "intersection": cells.IntersectionRNN(4, 4),
+    "tau_gru": cells.TauGRU(3, 5, delay=2),
+    "grud": cells.GRUD(3, 5),
     # grus, of their own kind
     "lightru": cells.LightRU(3, 5),
     "star": cells.STAR(3, 5),

@@ -118,4 +118,12 @@ LIBRARIES["speaking_flax"] = Library("flax linen", "flax", ("lstm",), "speaking_
 LIBRARIES["speaking_torch"] = Library(
     "torch", "torch", ("lstm",), "speaking_torch", uses_jax=False
 )
+# Every cell of the zoo; of the peers, the last has the most.
+LIBRARIES |= {
+    "zoo": Library("jaxrnn", "jaxrnn", (), "zoo", options={"scan": False}),
+    "zoo_scan": Library("plain scan", "jaxrnn", (), "zoo", options={"scan": True}),
+    "zoo_torch": Library(
+        "torchrecurrent", "torchrecurrent", (), "zoo_torch", uses_jax=False
+    ),
+}
 PEERS = ("flax_linen", "flax_nnx", "haiku", "equinox", "keras", "torch")

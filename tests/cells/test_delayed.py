@@ -11,22 +11,22 @@ from jaxrnn.cells import DelayedCarry, IntersectionCarry
 
 
 def tau_gru(cell, params, carry, x):
-    z = sums(params, x, carry.h, "uzga")
-    delayed = sums(params, x, carry.past[0], "uzga")
-    u, v = np.tanh(z["u"]), np.tanh(delayed["z"])
-    g, a = sigmoid(z["g"]), sigmoid(z["a"])
-    h = carry.h + g * (u + a * v - carry.h)
+    z = sums(params, x, carry.h, "ndia")
+    delayed = sums(params, x, carry.past[0], "ndia")
+    n, d = np.tanh(z["n"]), np.tanh(delayed["d"])
+    i, a = sigmoid(z["i"]), sigmoid(z["a"])
+    h = carry.h + i * (n + a * d - carry.h)
     past = np.stack([*carry.past, carry.h])[1:]
-    return DelayedCarry(h, past), h, {"u": u, "z": v, "g": g, "a": a}
+    return DelayedCarry(h, past), h, {"n": n, "d": d, "i": i, "a": a}
 
 
 def intersection(cell, params, carry, x):
-    z = sums(params, x, carry.h, ("y", "h", "gy", "gh"))
+    a = sums(params, x, carry.h, "mnpz")
     act = np.tanh if cell.activation == "tanh" else relu
-    y, h = act(z["y"]), np.tanh(z["h"])
-    gy, gh = sigmoid(z["gy"]), sigmoid(z["gh"])
-    gates = {"y": y, "h": h, "gy": gy, "gh": gh}
-    y, h = y + gy * (x - y), h + gh * (carry.h - h)
+    m, n = act(a["m"]), np.tanh(a["n"])
+    p, z = sigmoid(a["p"]), sigmoid(a["z"])
+    gates = {"m": m, "n": n, "p": p, "z": z}
+    y, h = m + p * (x - m), n + z * (carry.h - n)
     return IntersectionCarry(h, y), y, gates
 
 
@@ -57,14 +57,14 @@ def test_the_past_is_that_of_the_whole_run_and_zeros_before_it(delay):
     """By an array of all states, into which the delay is an index."""
     cell = cells.TauGRU(3, 5, delay=delay)
     params, xs = params_of(cell), inputs_of(cell, (7,))
-    U = blocks(params, "recurrent_kernel", "uzga")
+    U = blocks(params, "recurrent_kernel", "ndia")
     states = np.zeros((delay + 8, 5))  # states[t + delay] is h before step t
     for t, x in enumerate(np.asarray(xs)):
         h, past = states[t + delay], states[t]
-        z = {name: np.asarray(a) for name, a in sums(params, x, h, "uzga").items()}
-        z["z"] += (past - h) @ U["z"]
-        g, a = sigmoid(z["g"]), sigmoid(z["a"])
-        new = (1 - g) * h + g * (np.tanh(z["u"]) + a * np.tanh(z["z"]))
+        z = {name: np.asarray(a) for name, a in sums(params, x, h, "ndia").items()}
+        z["d"] += (past - h) @ U["d"]
+        i, a = sigmoid(z["i"]), sigmoid(z["a"])
+        new = (1 - i) * h + i * (np.tanh(z["n"]) + a * np.tanh(z["d"]))
         states[t + delay + 1] = new
     carry, ys = unroll(cell, params, xs)
     np.testing.assert_allclose(ys, states[delay + 1 :], rtol=1e-12)

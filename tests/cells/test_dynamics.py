@@ -201,9 +201,9 @@ def test_a_new_network_obeys_the_law(size, first):
 
 def test_excitation_and_inhibition_are_balanced_at_first():
     """Sums over what reaches a unit are zero on average, and so within their error."""
-    U = np.asarray(cells.EIRNN(3, 400).init(jax.random.key(0))["recurrent_kernel"])
-    excited, inhibited = U[:320].sum(0), -U[320:].sum(0)
-    assert abs(excited.mean() / inhibited.mean() - 1) < 0.01
+    U = np.asarray(cells.EIRNN(3, 200).init(jax.random.key(0))["recurrent_kernel"])
+    excited, inhibited = U[:160].sum(0), -U[160:].sum(0)
+    assert abs(excited.mean() / inhibited.mean() - 1) < 0.03
 
 
 def test_updates_cannot_break_the_law():
@@ -215,14 +215,14 @@ def test_updates_cannot_break_the_law():
 
 def test_noise_is_that_of_an_euler_step():
     """Of a network with no weights, whose x is the noise itself and then its decay."""
-    cell = cells.EIRNN(3, 2000, alpha=0.3, sigma=0.2)
+    cell = cells.EIRNN(3, 1000, alpha=0.3, sigma=0.2)
     params = jax.tree.map(jnp.zeros_like, jax.eval_shape(cell.init, jax.random.key(0)))
     xs, key = jnp.ones((2, 3)), jax.random.key(5)
     first = np.asarray(unroll(cell, params, xs[:1], key=key)[0])
     second = np.asarray(unroll(cell, params, xs, key=key)[0]) - 0.7 * first
     expected = np.sqrt(2 * 0.3) * 0.2
     for noise in (first, second):
-        assert abs(noise.std() / expected - 1) < 0.05 and abs(noise.mean()) < 0.02
+        assert abs(noise.std() / expected - 1) < 0.08 and abs(noise.mean()) < 0.02
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
     assert not unroll(cell, params, xs)[1].any()
 

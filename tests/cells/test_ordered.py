@@ -1,6 +1,7 @@
 """The LSTM of ordered neurons."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from papers import blocks, equals_paper, sigmoid, softmax, sums, taps
@@ -66,6 +67,16 @@ def test_its_plain_gates_start_as_those_of_an_lstm():
     assert not ordered["master_bias"].any()
 
 
+def test_ten_thousand_steps_of_large_inputs_stay_finite():
+    cell = cells.OrderedLSTM(3, 4, chunk_size=2)
+    params = jax.tree.map(lambda leaf: leaf.astype("float32"), params_of(cell))
+    xs = 1e4 * inputs_of(cell, (10_000,)).astype("float32")
+    loss = jax.value_and_grad(lambda params: jnp.mean(unroll(cell, params, xs)[1] ** 2))
+    value, gradient = jax.jit(loss)(params)
+    assert 0 < value <= 1
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
 def test_a_chunk_size_that_divides_nothing_is_refused():
-    with pytest.raises(ValueError, match="chunk_size is 3, expected a divisor of.* 4"):
+    with pytest.raises(ValueError, match=r"chunk_size is 3, expected a divisor of.* 4"):
         cells.OrderedLSTM(3, 4, chunk_size=3)

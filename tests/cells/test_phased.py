@@ -119,7 +119,22 @@ def test_times_of_a_wider_dtype_do_not_widen_the_carry(dtype):
         np.testing.assert_allclose(k.astype("float64"), expected, atol=0.02)
 
 
+def test_ten_thousand_steps_of_large_inputs_stay_finite():
+    cell = cells.PhasedLSTM(3, 4)
+    params = jax.tree.map(lambda leaf: leaf.astype("float32"), params_of(cell))
+    x = 1e4 * inputs_of(cell, (10_000,)).x.astype("float32")
+    xs, key = TimedInput(x, jnp.arange(10_000)), jax.random.key(0)
+
+    def loss(params):
+        return jnp.mean(unroll(cell, params, xs, key=key)[1] ** 2)
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(params)
+    assert 0 < value <= 1
+    for leaf in jax.tree.leaves(gradient):
+        assert np.isfinite(leaf).all() and np.any(leaf)
+
+
 @pytest.mark.parametrize("ratio_on", [0, 1.5, "0.5"])
 def test_a_ratio_outside_of_0_and_1_is_refused(ratio_on):
-    with pytest.raises(ValueError, match="PhasedLSTM: ratio_on is .*expected"):
+    with pytest.raises(ValueError, match=r"PhasedLSTM: ratio_on is .*expected"):
         cells.PhasedLSTM(3, 5, ratio_on=ratio_on)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from papers import blocks, equals_paper, sigmoid, taps
-from zoo import inputs_of, params_of
+from zoo import inputs_of, params_of, random_like
 
 from jaxrnn import Zoneout, cells, trajectory, unroll
 from jaxrnn.cells import SLSTMCarry
@@ -40,7 +40,7 @@ def slstm(cell, params, carry, x):
 
 def plain(cell, params, xs):
     """Without a stabiliser, from the beginning."""
-    h = c = n = np.zeros(cell.hidden_size)
+    h = c = n = np.zeros(cell.hidden_size, complex)
     for x in xs:
         a = sums(cell, params, x, h)
         i = np.exp(a["i"])
@@ -63,8 +63,18 @@ def test_a_run_is_the_papers(forget, use_bias):
 def test_the_stabiliser_changes_nothing(forget):
     cell = cells.SLSTM(3, 6, heads=3, forget=forget)
     params, xs = params_of(cell), inputs_of(cell, (9,))
-    expected = list(plain(cell, jax.tree.map(np.asarray, params), np.asarray(xs)))
-    np.testing.assert_allclose(unroll(cell, params, xs)[1], expected, rtol=1e-12)
+    own, direction = (jax.tree.map(np.asarray, p) for p in (params, params_of(cell, 7)))
+    moved = jax.tree.map(lambda a, v: a + 1e-30j * v, own, direction)
+    expected = np.stack([*plain(cell, moved, np.asarray(xs))])
+    run = lambda params: unroll(cell, params, xs)[1]  # noqa: E731
+    ys, dys = jax.jit(lambda *given: jax.jvp(run, *given))((params,), (direction,))
+    np.testing.assert_allclose(ys, expected.real, rtol=1e-12)
+    np.testing.assert_allclose(dys, expected.imag / 1e-30, rtol=1e-10)
+    weights = random_like(ys, seed=8)
+    gradient = jax.jit(jax.grad(lambda params: jnp.vdot(run(params), weights)))(params)
+    slopes = jax.tree.map(jnp.vdot, gradient, direction)
+    expected = np.vdot(expected.imag / 1e-30, weights)
+    np.testing.assert_allclose(sum(jax.tree.leaves(slopes)), expected, rtol=1e-10)
 
 
 def test_the_products_of_all_heads_are_one():

@@ -11,23 +11,23 @@ from jaxrnn import Zoneout, cells, unroll
 
 
 def trnn(cell, params, h, x):
-    W = blocks(params, "kernel", "zf")
+    W = blocks(params, "kernel", "fn")
     f = sigmoid(x @ W["f"] + params.get("bias", 0))
-    h = h * f + x @ W["z"] * (1 - f)
+    h = h * f + x @ W["n"] * (1 - f)
     return h, h, {"f": f}
 
 
 def sums(params, previous, x):
-    W, V = blocks(params, "kernel", "zfo"), params["previous_kernel"]
-    b, previous = blocks(params, "bias", "zfo"), np.split(previous, 3)
-    a = {g: x @ W[g] + p + b[g] for g, p in zip("zfo", previous, strict=True)}
+    W, V = blocks(params, "kernel", "fno"), params["previous_kernel"]
+    b, previous = blocks(params, "bias", "fno"), np.split(previous, 3)
+    a = {g: x @ W[g] + p + b[g] for g, p in zip("fno", previous, strict=True)}
     return a, x @ V
 
 
 def tgru(cell, params, carry, x):
     a, later = sums(params, carry.previous, x)
     f, o = sigmoid(a["f"]), np.tanh(a["o"])
-    h = carry.h * f + o * a["z"]
+    h = carry.h * f + o * a["n"]
     return cells.TypedCarry(h, later), h, {"f": f, "o": o}
 
 
@@ -35,7 +35,7 @@ def tlstm(cell, params, carry, x):
     a, later = sums(params, carry.previous, x)
     act = sigmoid if cell.activation == "sigmoid" else np.tanh
     f, o = sigmoid(a["f"]), act(a["o"])
-    c = a["z"] + f * (carry.c - a["z"])
+    c = a["n"] + f * (carry.c - a["n"])
     h = o * c
     return cells.TypedLSTMCarry(h, c, later), h, {"f": f, "o": o}
 

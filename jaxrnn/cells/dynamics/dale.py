@@ -9,14 +9,14 @@ import numpy as np
 
 from ... import initializers
 from ...arguments.keys import Keys
-from ...arguments.numbers import check_positive, is_number
+from ...arguments.numbers import check_positive
 from ..gated import Drive, Gated, Params
-from .portions import check_portions
+from .portions import check_portions, check_strength
 from .spectrum import spectral_radius
 
 
 def gamma(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
-    """Positive weights of the gamma distribution with shape 2, of mean 1."""
+    """Positive weights: the gamma distribution of shape 2 and mean 1, as the authors'."""
     return jax.random.gamma(key, 2.0, shape) / 2
 
 
@@ -50,15 +50,14 @@ class EIRNN(Gated[jax.Array], kw_only=True):
 
     Raises:
         ValueError: for a size that is no positive int, a rate outside [0, 1), a fraction
-            outside [0, 1], an alpha outside (0, 1], a negative sigma, a spectral radius
-            that is not positive.
+            or an alpha outside (0, 1], a negative sigma, a spectral radius that is not
+            positive.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
-        >>> cell = jaxrnn.cells.EIRNN(3, 5, sigma=0.15)
+        >>> cell = jaxrnn.cells.EIRNN(3, 5)
         >>> params = cell.init(jax.random.key(0))
-        >>> xs, noise = jnp.ones((7, 2, 3)), jax.random.key(1)
-        >>> x, ys = jaxrnn.unroll(cell, params, xs, key=noise)
+        >>> x, ys = jaxrnn.unroll(cell, params, jnp.ones((7, 2, 3)))
         >>> print(jnp.sign(params["recurrent_kernel"])[:, 0], x.shape, ys.shape)
         [ 0.  1.  1.  1. -1.] (2, 5) (7, 2, 5)
     """
@@ -73,14 +72,9 @@ class EIRNN(Gated[jax.Array], kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_portions(self, "alpha")
+        check_portions(self, "excitatory", "alpha")
+        check_strength(self, "sigma")
         check_positive(self, "spectral_radius", self.spectral_radius)
-        for name, most in (("excitatory", 1), ("sigma", float("inf"))):
-            value = getattr(self, name)
-            if not is_number(value) or not 0 <= value <= most:
-                raise ValueError(
-                    f"EIRNN: {name} is {value!r}, expected a number from 0 to {most}"
-                )
 
     @property
     def connections(self) -> np.ndarray:

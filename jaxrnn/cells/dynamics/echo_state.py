@@ -27,7 +27,7 @@ class EchoState(Gated[jax.Array], kw_only=True):
     trained: their gradients are zero, and an optimizer with weight decay is to be kept
     away from them. The carry and the output are h, zeros at first. Jaeger, "The 'echo
     state' approach to analysing and training recurrent neural networks", GMD report 148,
-    2001; with a leak, Jaeger, Lukosevicius, Popovici and Siewert, "Optimization and
+    2001; with a leak, Jaeger, Lukoševičius, Popovici and Siewert, "Optimization and
     applications of echo state networks with leaky-integrator neurons", 2007. The output
     is not fed back.
 

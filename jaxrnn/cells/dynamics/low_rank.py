@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_sizes, is_number
+from ...arguments.numbers import check_sizes
 from ..gated import Driven, Params
-from .portions import check_portions
+from .portions import check_portions, check_strength
 
 
 def standard_normal(
@@ -67,10 +67,7 @@ class LowRankRNN(Driven[jax.Array], kw_only=True):
         super().__post_init__()
         check_sizes(self, rank=self.rank)
         check_portions(self, "alpha")
-        if not is_number(self.g) or not self.g >= 0:
-            raise ValueError(
-                f"LowRankRNN: g is {self.g!r}, expected a number of at least 0"
-            )
+        check_strength(self, "g")
 
     def init(self, key: jax.Array) -> Params:
         H, R = self.hidden_size, self.rank

@@ -19,13 +19,13 @@ class DelayedCarry(NamedTuple):
 class TauGRU(Gated[DelayedCarry], kw_only=True):
     """A gated unit with weighted feedback of the state `delay` steps before h.
 
-        u  = tanh(x W_u + h U_u + b_u)              candidate
-        z  = tanh(x W_z + h_past U_z + b_z)         candidate of the delayed state
-        g  = sigmoid(x W_g + h U_g + b_g)           update gate, which writes
+        n  = tanh(x W_n + h U_n + b_n)              candidate: the paper's u
+        d  = tanh(x W_d + h_past U_d + b_d)         that of the delayed state: its z
+        i  = sigmoid(x W_i + h U_i + b_i)           update gate, which writes: its g
         a  = sigmoid(x W_a + h U_a + b_a)           the weight of the feedback
-        h' = (1 - g) h + g (u + a z)
+        h' = (1 - i) h + i (n + a d)
 
-    with blocks in the order u, z, g, a; h_past is the state `delay` steps older than h,
+    with blocks in the order n, d, i, a; h_past is the state `delay` steps older than h,
     zeros before the start. The carry is `DelayedCarry(h, past)`, zeros at first, with the
     last `delay` states before h, the oldest first; the output is h. A step moves all of
     them on, and a gradient keeps them for every step: time and memory grow with the
@@ -50,7 +50,7 @@ class TauGRU(Gated[DelayedCarry], kw_only=True):
         (3, 20) (2, 5) (2, 4, 5) (7, 2, 5)
     """
 
-    blocks = "u", "z", "g", "a"
+    blocks = "n", "d", "i", "a"
 
     delay: int = 1
 
@@ -59,7 +59,7 @@ class TauGRU(Gated[DelayedCarry], kw_only=True):
         check_sizes(self, delay=self.delay)
 
     def initial_carry(self, params: Params) -> DelayedCarry:
-        # The states, not their products by U_z, which would be those of an older U_z
+        # The states, not their products by U_d, which would be those of an older U_d
         # in a carry that is passed on from one update of the parameters to the next.
         h = super().initial_carry(params)
         return DelayedCarry(h, jnp.zeros((self.delay, self.hidden_size), h.dtype))
@@ -70,28 +70,28 @@ class TauGRU(Gated[DelayedCarry], kw_only=True):
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
         if isinstance(params["recurrent_kernel"], tuple):  # already
             return params
-        u, z, g, a = jnp.split(params["recurrent_kernel"], 4, axis=1)
-        kernels = jnp.concatenate([u, g, a], axis=1), z
+        n, d, i, a = jnp.split(params["recurrent_kernel"], 4, axis=1)
+        kernels = jnp.concatenate([n, i, a], axis=1), d
         return params | {"recurrent_kernel": kernels}
 
     def gates(
         self, params: Params, carry: DelayedCarry, drive: Drive
     ) -> dict[str, jax.Array]:
-        """The activations {"u", "z", "g", "a"}, each [H], of the step from `carry`."""
+        """The activations {"n", "d", "i", "a"}, each [H], of the step from `carry`."""
         kernel, delayed_kernel = self.prepare(params)["recurrent_kernel"]
-        drive_u, drive_z, drive_g, drive_a = jnp.split(drive.x, 4)
-        u, g, a = jnp.split(self.seen(carry.h, drive) @ kernel, 3)
-        z = self.seen(carry.past[0], drive) @ delayed_kernel
+        drive_n, drive_d, drive_i, drive_a = jnp.split(drive.x, 4)
+        n, i, a = jnp.split(self.seen(carry.h, drive) @ kernel, 3)
+        d = self.seen(carry.past[0], drive) @ delayed_kernel
         return {
-            "u": jnp.tanh(drive_u + u),
-            "z": jnp.tanh(drive_z + z),
-            "g": jax.nn.sigmoid(drive_g + g),
+            "n": jnp.tanh(drive_n + n),
+            "d": jnp.tanh(drive_d + d),
+            "i": jax.nn.sigmoid(drive_i + i),
             "a": jax.nn.sigmoid(drive_a + a),
         }
 
     def step(self, params: Params, carry: DelayedCarry, drive: Drive) -> DelayedCarry:
-        u, z, g, a = self.gates(params, carry, drive).values()
-        h = (1 - g) * carry.h + g * (u + a * z)
+        n, d, i, a = self.gates(params, carry, drive).values()
+        h = (1 - i) * carry.h + i * (n + a * d)
         return DelayedCarry(h, jnp.concatenate([carry.past[1:], carry.h[None]]))
 
     def output(self, params: Params, carry: DelayedCarry, drive: Drive) -> jax.Array:

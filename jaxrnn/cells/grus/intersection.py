@@ -20,23 +20,23 @@ class IntersectionCarry(NamedTuple):
 class IntersectionRNN(Gated[IntersectionCarry], kw_only=True):
     """The intersection network, +RNN: one gate lets h through time, one x through depth.
 
-        y_in  = relu(x W_y + h U_y + b_y)           candidate of the output
-        h_in  = tanh(x W_h + h U_h + b_h)           candidate of the state
-        g_y   = sigmoid(x W_gy + h U_gy + b_gy)     how much of x is passed on
-        g_h   = sigmoid(x W_gh + h U_gh + b_gh)     how much of h is kept
-        y     = g_y x + (1 - g_y) y_in
-        h'    = g_h h + (1 - g_h) h_in
+        m  = relu(x W_m + h U_m + b_m)              candidate of the output: its y_in
+        n  = tanh(x W_n + h U_n + b_n)              candidate of the state: its h_in
+        p  = sigmoid(x W_p + h U_p + b_p)           depth gate, which passes: its g_y
+        z  = sigmoid(x W_z + h U_z + b_z)           update gate, which keeps: its g_h
+        y  = p x + (1 - p) m
+        h' = z h + (1 - z) n
 
-    with blocks in the order y, h, gy, gh. As x goes on to the output, it is of the size
+    with blocks in the order m, n, p, z. As x goes on to the output, it is of the size
     of h. The output is y, which the old h makes and no step reads; so it stands in the
     carry, `IntersectionCarry(h, y)`, zeros at first. Made for stacks of two and more.
     Collins, Sohl-Dickstein and Sussillo, "Capacity and trainability in recurrent neural
     networks", ICLR 2017, arXiv 1611.09913. TensorFlow's cell has its blocks in the order
-    gh, h, gy, y, and can project x to the size of h; here a `Dense` in front does.
+    z, n, p, m, and can project x to the size of h; here a `Dense` in front does.
 
     Args:
         input_size, hidden_size: I and H, equal.
-        activation: that of y_in, in place of relu: the name of a function of `jax.nn` or
+        activation: that of m, in place of relu: the name of a function of `jax.nn` or
             "onnx_hard_sigmoid", or a function of a module.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
             `jaxrnn.cells.Gated` has them.
@@ -55,7 +55,7 @@ class IntersectionRNN(Gated[IntersectionCarry], kw_only=True):
         (5, 20) (2, 5) (7, 2, 5)
     """
 
-    blocks = "y", "h", "gy", "gh"
+    blocks = "m", "n", "p", "z"
 
     activation: Activation = "relu"
 
@@ -83,23 +83,23 @@ class IntersectionRNN(Gated[IntersectionCarry], kw_only=True):
     def gates(
         self, params: Params, carry: IntersectionCarry, drive: Drive
     ) -> dict[str, jax.Array]:
-        """The activations {"y", "h", "gy", "gh"}, each [H], of the step from `carry`."""
+        """The activations {"m", "n", "p", "z"}, each [H], of the step from `carry`."""
         sums, _ = drive.x
-        z = sums + self.seen(carry.h, drive) @ params["recurrent_kernel"]
-        y, h, gy, gh = jnp.split(z, 4)
+        sums = sums + self.seen(carry.h, drive) @ params["recurrent_kernel"]
+        m, n, p, z = jnp.split(sums, 4)
         return {
-            "y": activation_of(self.activation)(y),
-            "h": jnp.tanh(h),
-            "gy": jax.nn.sigmoid(gy),
-            "gh": jax.nn.sigmoid(gh),
+            "m": activation_of(self.activation)(m),
+            "n": jnp.tanh(n),
+            "p": jax.nn.sigmoid(p),
+            "z": jax.nn.sigmoid(z),
         }
 
     def step(
         self, params: Params, carry: IntersectionCarry, drive: Drive
     ) -> IntersectionCarry:
-        y, h, gy, gh = self.gates(params, carry, drive).values()
+        m, n, p, z = self.gates(params, carry, drive).values()
         return IntersectionCarry(
-            h=gh * carry.h + (1 - gh) * h, y=gy * drive.x[1] + (1 - gy) * y
+            h=z * carry.h + (1 - z) * n, y=p * drive.x[1] + (1 - p) * m
         )
 
     def output(self, params: Params, carry: IntersectionCarry, drive: Drive) -> jax.Array:

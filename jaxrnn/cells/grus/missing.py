@@ -55,27 +55,29 @@ def missing_input(
         [ True False False  True] [0. 1. 2. 3.] [0. 1. 1. 1.]
     """
     xs = jnp.asarray(xs)
-    observed = ~jnp.isnan(xs) if observed is None else jnp.asarray(observed) > 0
-    shape = xs.shape[:-1]
-    if times is None:
-        steps = jnp.arange(xs.shape[0], dtype=xs.dtype)
-        times = jnp.broadcast_to(steps.reshape(-1, *(1 for _ in shape[1:])), shape)
-    times = jnp.asarray(times)
-    if observed.shape != xs.shape or times.shape != shape:
+    observed = ~jnp.isnan(xs) if observed is None else _there(jnp.asarray(observed))
+    steps = jax.lax.broadcasted_iota("int32", xs.shape, 0)
+    times = steps[..., 0] if times is None else jnp.asarray(times)
+    if observed.shape != xs.shape or times.shape != xs.shape[:-1]:
         raise ValueError(
             f"missing_input: xs has shape {xs.shape}, observed {observed.shape} and "
             f"times {times.shape}, expected (T, *batch, I) for the first two and "
             "(T, *batch) for times"
         )
-    x = jnp.where(observed, xs - jnp.asarray(mean, xs.dtype), 0)
-    steps = jnp.arange(xs.shape[0]).reshape(-1, *(1 for _ in xs.shape[1:]))
-    until = jax.lax.cummax(jnp.where(observed, steps, -1), axis=0)
-    before = jnp.concatenate([jnp.full_like(until[:1], -1), until[:-1]])
+    mean = jnp.broadcast_to(jnp.asarray(mean, xs.dtype), xs.shape)
+    x = jnp.where(observed, xs - mean, jnp.zeros_like(xs))
+    until = jax.lax.cummax(jnp.where(observed, steps, -jnp.ones_like(steps)))
+    before = jnp.concatenate([-jnp.ones_like(until[:1]), until[:-1]])  # -1: none yet
     there = jnp.maximum(before, 0)
-    last = jnp.where(before < 0, 0, jnp.take_along_axis(x, there, axis=0))
+    last = jnp.take_along_axis(x, there, axis=0)
     times = jnp.broadcast_to(times[..., None], xs.shape)
     delay = times - jnp.take_along_axis(times, there, axis=0)
-    return MissingInput(x, observed, delay.astype(xs.dtype), last)
+    return MissingInput(
+        x=x,
+        observed=observed,
+        delay=delay.astype(xs.dtype),
+        last=jnp.where(before < 0, jnp.zeros_like(last), last),
+    )
 
 
 class DecayedDrive(NamedTuple):
@@ -153,7 +155,7 @@ class GRUD(GRU, kw_only=True):
     def project(
         self, params: Params, x: MissingInput, keys: Keys | None = None
     ) -> DecayedDrive:
-        observed = x.observed > 0
+        observed = _there(x.observed)
         rate = params["input_decay"] * x.delay
         kept = _decay(params, "input_decay_bias", rate) * x.last
         filled = jnp.where(observed, x.x, kept)
@@ -172,6 +174,10 @@ class GRUD(GRU, kw_only=True):
     def step(self, params: Params, carry: jax.Array, drive: Any) -> jax.Array:
         gate = self.gates(params, carry, drive)
         return (1 - gate["z"]) * gate["n"] + gate["z"] * (drive.decay * carry)
+
+
+def _there(observed: jax.Array) -> jax.Array:
+    return observed if observed.dtype == bool else observed > 0
 
 
 def _decay(params: Params, bias: str, rate: jax.Array) -> jax.Array:

@@ -9,19 +9,20 @@ from ...arguments.keys import Keys
 from ..activations import Activation, activation_of, check_activations
 from ..affine import affine
 from ..gated import Carry, Driven, Params
+from .writing import padded
 
 
 class TRNN(Driven[jax.Array], kw_only=True):
     """The strongly typed recurrent network: an average of inputs, with learned weights.
 
-        z  = x W_z                                      a linear map of the input
-        f  = sigmoid(x W_f + b_f)                       forget gate, which keeps
-        h' = f h + (1 - f) z
+        f  = sigmoid(x W_f + b)                         forget gate, which keeps
+        n  = x W_n                                      linear: the paper's z
+        h' = f h + (1 - f) n
 
-    with blocks in the order z, f and bias [H] of f alone. Nothing but the last line is in
+    with kernel [I, 2H] in the order f, n and bias [H]. Nothing but the last line is in
     the loop. The carry and the output are h, zeros at first. Balduzzi and Ghifary,
     "Strongly-typed recurrent neural networks", ICML 2016, arXiv 1602.02218.
-    torchrecurrent gives z a bias too.
+    torchrecurrent gives n a bias too.
 
     Args:
         input_size, hidden_size: I and H.
@@ -39,16 +40,16 @@ class TRNN(Driven[jax.Array], kw_only=True):
         (3, 10) (5,) (2, 5) (7, 2, 5)
     """
 
-    blocks = "z", "f"
+    blocks = "f", "n"
 
     @property
     def bias_blocks(self) -> tuple[str, ...]:
         return ("f",)
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Any:
-        z, f = jnp.split(affine(self, {"kernel": params["kernel"]}, x), 2)
-        f = jax.nn.sigmoid(f + params["bias"] if "bias" in params else f)
-        return f, (1 - f) * z
+        f, n = jnp.split(super().project(padded(params), x, keys), 2)
+        f = jax.nn.sigmoid(f)
+        return f, (1 - f) * n
 
     def gates(self, params: Params, carry: jax.Array, drive: Any) -> dict[str, jax.Array]:
         """The activation {"f"} [H]."""
@@ -90,7 +91,7 @@ class Typed(Driven[Carry], kw_only=True):
     stands in the carry in between.
     """
 
-    blocks = "z", "f", "o"
+    blocks = "f", "n", "o"
 
     activation: Activation = "tanh"
 
@@ -108,24 +109,25 @@ class Typed(Driven[Carry], kw_only=True):
 
     def gates(self, params: Params, carry: Any, drive: TypedDrive) -> Any:
         """The activations {"f", "o"}, each [H], of the step from `carry`."""
-        _, f, o = jnp.split(drive.now + carry.previous, 3)
-        return {"f": jax.nn.sigmoid(f), "o": activation_of(self.activation)(o)}
+        return self._all(carry, drive)[0]
 
-    def latent(self, carry: Any, drive: TypedDrive) -> jax.Array:
-        """z, which is linear."""
-        H = self.hidden_size
-        return drive.now[:H] + carry.previous[:H]
+    def _all(
+        self, carry: Any, drive: TypedDrive
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """The gates, and n."""
+        f, n, o = jnp.split(drive.now + carry.previous, 3)
+        return {"f": jax.nn.sigmoid(f), "o": activation_of(self.activation)(o)}, n
 
 
 class TGRU(Typed[TypedCarry], kw_only=True):
     """The strongly typed GRU: gates of x and of the x before.
 
-        z  = x W_z + x_before V_z + b_z                 a linear map of the inputs
         f  = sigmoid(x W_f + x_before V_f + b_f)        forget gate, which keeps
-        o  = tanh(x W_o + x_before V_o + b_o)           candidate's gate
-        h' = f h + z o
+        n  = x W_n + x_before V_n + b_n                 linear: the paper's z
+        o  = tanh(x W_o + x_before V_o + b_o)           the gate of n
+        h' = f h + n o
 
-    with blocks in the order z, f, o and V = previous_kernel [I, 3H]. The carry is
+    with blocks in the order f, n, o and V = previous_kernel [I, 3H]. The carry is
     `TypedCarry(h, previous)` with previous = x_before V, so that no product is in the
     loop; zeros at first, as for an x of zeros. The output is h. Balduzzi and Ghifary,
     "Strongly-typed recurrent neural networks", ICML 2016, arXiv 1602.02218.
@@ -157,9 +159,8 @@ class TGRU(Typed[TypedCarry], kw_only=True):
         return carry._replace(h=True, previous=False)
 
     def step(self, params: Params, carry: TypedCarry, drive: TypedDrive) -> TypedCarry:
-        gate = self.gates(params, carry, drive)
-        h = gate["f"] * carry.h + self.latent(carry, drive) * gate["o"]
-        return TypedCarry(h, drive.later)
+        gate, n = self._all(carry, drive)
+        return TypedCarry(gate["f"] * carry.h + n * gate["o"], drive.later)
 
     def output(self, params: Params, carry: TypedCarry, drive: Any) -> jax.Array:
         return carry.h
@@ -168,13 +169,13 @@ class TGRU(Typed[TypedCarry], kw_only=True):
 class TLSTM(Typed[TypedLSTMCarry], kw_only=True):
     """The strongly typed LSTM: gates of x and of the x before, and an output gate.
 
-        z  = x W_z + x_before V_z + b_z                 a linear map of the inputs
         f  = sigmoid(x W_f + x_before V_f + b_f)        forget gate, which keeps
+        n  = x W_n + x_before V_n + b_n                 linear: the paper's z
         o  = tanh(x W_o + x_before V_o + b_o)           output gate
-        c' = f c + (1 - f) z
+        c' = f c + (1 - f) n
         h' = c' o
 
-    with blocks in the order z, f, o and V = previous_kernel [I, 3H]. The carry is
+    with blocks in the order f, n, o and V = previous_kernel [I, 3H]. The carry is
     `TypedLSTMCarry(h, c, previous)` with previous = x_before V, so that no product is in
     the loop; zeros at first, as for an x of zeros. The output is h, which no step reads.
     Balduzzi and Ghifary, "Strongly-typed recurrent neural networks", ICML 2016, arXiv
@@ -210,8 +211,8 @@ class TLSTM(Typed[TypedLSTMCarry], kw_only=True):
     def step(
         self, params: Params, carry: TypedLSTMCarry, drive: TypedDrive
     ) -> TypedLSTMCarry:
-        gate = self.gates(params, carry, drive)
-        c = gate["f"] * carry.c + (1 - gate["f"]) * self.latent(carry, drive)
+        gate, n = self._all(carry, drive)
+        c = gate["f"] * carry.c + (1 - gate["f"]) * n
         return TypedLSTMCarry(c * gate["o"], c, drive.later)
 
     def output(self, params: Params, carry: TypedLSTMCarry, drive: Any) -> jax.Array:

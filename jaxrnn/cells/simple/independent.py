@@ -63,7 +63,7 @@ class IndRNN(Driven[jax.Array], kw_only=True):
     with W = kernel [I, H], u = recurrent_scale [H] and b = bias [H]; u h is elementwise:
     units meet in the layers above. The carry and the output are h, zeros at first. Li,
     Li, Cook, Zhu and Gao, "Independently recurrent neural network (IndRNN)", CVPR 2018,
-    arXiv 1803.04831.
+    arXiv 1803.04831. The IndRNN of torchrecurrent has a tanh, unless told otherwise.
 
     Args:
         input_size, hidden_size: I and H.

@@ -36,7 +36,7 @@ class SCRN(Gated[SCRNCarry], kw_only=True):
 
     Args:
         input_size, hidden_size: I and H.
-        context_size: C; H, if not given. The paper's best have 40 for 100 or 300 of H.
+        context_size: C; H, if not given. The paper has 10 or 40 beside an H of 40 to 300.
         output_size: O; H, if not given.
         alpha: how much of the context is kept in a step.
         activation: that of y: the name of a function of `jax.nn` or a function of a
