@@ -174,7 +174,7 @@ def _expression(value: Any) -> str:
     if hasattr(value, "_fields"):  # a NamedTuple, such as LSTMCarry(h=0.05, c=0.5)
         pairs = zip(value._fields, value, strict=True)
         shown = ", ".join(f"{name}={_expression(entry)}" for name, entry in pairs)
-        return f"{type(value).__qualname__}({shown})"
+        return f"{_name(type(value))}({shown})"
     if isinstance(value, tuple):
         return f"({', '.join(map(_expression, value))}{',' * (len(value) == 1)})"
     if callable(value) and hasattr(value, "__qualname__"):

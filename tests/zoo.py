@@ -226,7 +226,8 @@ def steps(cell):
 def noise_key(cell):
     """A key for a cell that draws noise, and None for one that does not."""
     noisy = {Dropout, VariationalDropout, WeightDrop, Zoneout} & types_within(cell)
-    dropout = any(getattr(inner, "recurrent_dropout", 0) for inner in within(cell))
+    fields = "recurrent_dropout", "sigma"
+    dropout = any(getattr(inner, name, 0) for inner in within(cell) for name in fields)
     return jax.random.key(7) if noisy or dropout else None
 
 

@@ -40,3 +40,8 @@ def affine(cell: Cell, params: Any, x: jax.Array) -> jax.Array:
         )
     product = x @ params["kernel"]
     return product + params["bias"] if "bias" in params else product
+
+
+def unbiased(params: Any) -> Any:
+    """The params without b, for an x W to which it is not added."""
+    return {name: value for name, value in params.items() if name != "bias"}

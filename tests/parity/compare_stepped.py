@@ -1,4 +1,4 @@
-"""`compare.evaluate` for a cell of torch, which takes one step at a time."""
+"""`compare.evaluate` for cells and functions of torch, which take a step at a time."""
 
 import jax
 import numpy as np
@@ -15,6 +15,26 @@ def weights_of(module):
     """What is trained, by name."""
     named = module.named_parameters()
     return {name: leaf.detach().numpy() for name, leaf in named if leaf.requires_grad}
+
+
+def evaluate_run(run, weights, xs, carry, loss_weights):
+    """For `run(weights, xs, carry) -> (carry, ys)`, of tensors."""
+
+    def tensor(leaf):
+        return torch.tensor(np.asarray(leaf), requires_grad=True)
+
+    given = jax.tree.map(tensor, (weights, xs, carry))
+    outcome = run(*given)
+    _loss(outcome, loss_weights).backward()
+    gradients = jax.tree.map(lambda leaf: leaf.grad.numpy(), given)
+    return jax.tree.map(lambda leaf: leaf.detach().numpy(), outcome), gradients
+
+
+def _loss(outcome, weights):
+    products = jax.tree.map(
+        lambda a, w: torch.sum(a * torch.tensor(np.asarray(w))), outcome, weights
+    )
+    return torch.stack(jax.tree.leaves(products)).sum()
 
 
 def evaluate(stepped, weights, xs, carry, loss_weights):
@@ -37,10 +57,7 @@ def evaluate(stepped, weights, xs, carry, loss_weights):
         carry, y = step(module, x, carry)
         ys.append(y)
     outcome = carry, torch.stack(ys)
-    products = jax.tree.map(
-        lambda a, w: torch.sum(a * torch.tensor(np.asarray(w))), outcome, loss_weights
-    )
-    sum(jax.tree.leaves(products)).backward()
+    _loss(outcome, loss_weights).backward()
     leaves = {name: module.get_parameter(name) for name in weights}, xs, first
     gradients = jax.tree.map(lambda leaf: leaf.grad.numpy(), leaves)
     return jax.tree.map(lambda leaf: leaf.detach().numpy(), outcome), gradients

@@ -7,6 +7,7 @@ Where it has a bias that the paper has not, that one is left out (`bias=False` o
 cell by cell.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,8 @@ from jaxrnn import cells, unroll
 
 torch = peer("torch")
 torchrecurrent = peer("torchrecurrent")
+
+from compare_stepped import evaluate_run, weights_of  # noqa: E402 (of torch)
 
 H = 5
 
@@ -122,25 +125,6 @@ CASES = {
 }
 
 
-def random_weights(module):
-    shapes = {name: value.detach().numpy() for name, value in module.named_parameters()}
-    return random_like(shapes)
-
-
-def evaluate(module, weights, xs, carry, loss_weights):
-    """`compare.evaluate` for a cell of torch, stepped in a loop."""
-
-    def tensor(leaf):
-        return torch.tensor(np.asarray(leaf), requires_grad=True)
-
-    given = jax.tree.map(tensor, (weights, xs, carry))
-    outcome = looped(module, *given)
-    products = jax.tree.map(lambda a, w: a * torch.tensor(w), outcome, loss_weights)
-    sum(torch.sum(leaf) for leaf in jax.tree.leaves(products)).backward()
-    gradients = jax.tree.map(lambda leaf: leaf.grad.numpy(), given)
-    return jax.tree.map(lambda leaf: leaf.detach().numpy(), outcome), gradients
-
-
 def looped(module, weights, xs, carry):
     ys = []
     for x in xs:
@@ -157,7 +141,13 @@ def looped(module, weights, xs, carry):
 def test_the_cell_is_theirs(name):
     case = CASES[name]
     module = case.theirs
-    assert_parity(case.cell, case.params, random_weights(module), module, evaluate)
+    assert_parity(
+        case.cell,
+        case.params,
+        random_like(weights_of(module)),
+        partial(looped, module),
+        evaluate_run,
+    )
 
 
 # By the name of the cell: the bias of theirs that the paper does not have, and its rows.
@@ -180,7 +170,7 @@ def test_a_bias_of_theirs_is_not_the_papers(name):
     bias, beyond = BEYOND[name]
     options = {k: v for k, v in CASES[name].options.items() if "bias" not in k}
     case = CASES[name]._replace(options=options)
-    weights = {k: np.array(v) for k, v in random_weights(case.theirs).items()}
+    weights = {k: np.array(v) for k, v in random_like(weights_of(case.theirs)).items()}
     xs = np.array(inputs_of(case.cell, (4,)))
 
     def differ():
@@ -198,7 +188,7 @@ def test_their_hard_sigmoid_is_not_that_of_the_authors(kind):
     """Theirs is that of `jax.nn`, ours by default that of Theano."""
     name = kind.__name__.lower()
     theirs, xs = CASES[name]._replace(options=NO_RECURRENT_BIAS), np.ones((4, 3))
-    weights = random_weights(theirs.theirs)
+    weights = random_like(weights_of(theirs.theirs))
     given = jax.tree.map(lambda leaf: torch.tensor(np.array(leaf)), (weights, xs))
     ys = looped(theirs.theirs, *given, torch.zeros(H, dtype=torch.float64))[1].numpy()
 

@@ -5,6 +5,8 @@
 Where it does otherwise than the paper, it is compared with the cell that does so too.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,8 @@ from jaxrnn import LSTMCarry, cells, unroll
 
 torch = peer("torch")
 torchrecurrent = peer("torchrecurrent")
+
+from compare_stepped import evaluate_run  # noqa: E402 (of torch)
 
 
 class SummedNAS(cells.NAS):
@@ -94,27 +98,13 @@ def looped(name, module, weights, xs, carry):
     return h if one else LSTMCarry(h, c * scale), torch.stack(ys)
 
 
-def evaluate(name_and_module, weights, xs, carry, loss_weights):
-    """`compare.evaluate` for a cell of torch."""
-
-    def tensor(leaf):
-        return torch.tensor(np.asarray(leaf), requires_grad=True)
-
-    given = jax.tree.map(tensor, (weights, xs, carry))
-    outcome = looped(*name_and_module, *given)
-    products = jax.tree.map(lambda a, w: a * torch.tensor(w), outcome, loss_weights)
-    sum(torch.sum(leaf) for leaf in jax.tree.leaves(products)).backward()
-    gradients = jax.tree.map(lambda leaf: leaf.grad.numpy(), given)
-    return jax.tree.map(lambda leaf: leaf.detach().numpy(), outcome), gradients
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_the_cell_is_theirs(name):
     cell, options, _ = CASES[name]
     module = module_of(name, **options)
     weights = random_weights(module)
     convert = lambda weights: to_params(name, weights)  # noqa: E731
-    assert_parity(cell, convert, weights, (name, module), evaluate)
+    assert_parity(cell, convert, weights, partial(looped, name, module), evaluate_run)
 
 
 # By the name of the cell: the rows of a bias of theirs that the paper does not have.

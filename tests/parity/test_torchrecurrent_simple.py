@@ -5,6 +5,8 @@
 Its RHN stands in its source, but cannot be imported.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,8 @@ from jaxrnn import cells, unroll
 
 torch = peer("torch")
 torchrecurrent = peer("torchrecurrent")
+
+from compare_stepped import evaluate_run  # noqa: E402 (of torch)
 
 H = 5
 
@@ -106,25 +110,13 @@ def looped(module, weights, xs, carry):
     return carry, torch.stack(ys)
 
 
-def evaluate(module, weights, xs, carry, loss_weights):
-    """`compare.evaluate` for a cell of torch, stepped in a loop."""
-
-    def tensor(leaf):
-        return torch.tensor(np.asarray(leaf), requires_grad=True)
-
-    given = jax.tree.map(tensor, (weights, xs, carry))
-    outcome = looped(module, *given)
-    products = jax.tree.map(lambda a, w: a * torch.tensor(w), outcome, loss_weights)
-    sum(torch.sum(leaf) for leaf in jax.tree.leaves(products)).backward()
-    gradients = jax.tree.map(lambda leaf: leaf.grad.numpy(), given)
-    return jax.tree.map(lambda leaf: leaf.detach().numpy(), outcome), gradients
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_the_cell_is_theirs(case):
     name, cell, options, to_params = CASES[case]
     module = made(name, **options)
-    assert_parity(cell, to_params, random_weights(module), module, evaluate)
+    assert_parity(
+        cell, to_params, random_weights(module), partial(looped, module), evaluate_run
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ The states are the rows h, c, n, m of one array.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from compare import assert_parity
 from peer import peer
@@ -19,6 +18,8 @@ from jaxrnn.cells import SLSTMCarry
 torch = peer("torch")
 xlstm = peer("xlstm.blocks.slstm.src.vanilla")
 
+from compare_stepped import evaluate_run  # noqa: E402 (of torch)
+
 
 def run(weights, xs, carry):
     pointwise = xlstm.slstm_pointwise_function_registry["slstm"]
@@ -28,20 +29,6 @@ def run(weights, xs, carry):
         Wx, states, weights["R"], weights["b"], pointwise
     )
     return SLSTMCarry(*last), every[0, 1:]
-
-
-def evaluate(run, weights, xs, carry, loss_weights):
-    """`compare.evaluate` for a function of torch."""
-
-    def tensor(leaf):
-        return torch.tensor(np.asarray(leaf), requires_grad=True)
-
-    given = jax.tree.map(tensor, (weights, xs, carry))
-    outcome = run(*given)
-    products = jax.tree.map(lambda a, w: a * torch.tensor(w), outcome, loss_weights)
-    sum(torch.sum(leaf) for leaf in jax.tree.leaves(products)).backward()
-    gradients = jax.tree.map(lambda leaf: leaf.grad.numpy(), given)
-    return jax.tree.map(lambda leaf: leaf.detach().numpy(), outcome), gradients
 
 
 @pytest.mark.parametrize("heads", [1, 2])
@@ -59,4 +46,4 @@ def test_slstm(heads):
         }
 
     cell = cells.SLSTM(3, 6, heads=heads)
-    assert_parity(cell, to_params, random_like(shapes), run, evaluate)
+    assert_parity(cell, to_params, random_like(shapes), run, evaluate_run)

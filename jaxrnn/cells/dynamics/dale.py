@@ -9,9 +9,8 @@ import numpy as np
 
 from ... import initializers
 from ...arguments.keys import Keys
-from ...arguments.numbers import check_positive
+from ...arguments.numbers import check_portions, check_positive, check_strength
 from ..gated import Drive, Gated, Params
-from .portions import check_portions, check_strength
 from .spectrum import spectral_radius
 
 

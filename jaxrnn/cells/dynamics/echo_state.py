@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_positive
+from ...arguments.numbers import check_portions, check_positive
 from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Gated, Params
-from .portions import check_portions
 from .spectrum import spectral_radius
 
 

@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_sizes
+from ...arguments.numbers import check_portions, check_sizes, check_strength
 from ..gated import Driven, Params
-from .portions import check_portions, check_strength
 
 
 def standard_normal(

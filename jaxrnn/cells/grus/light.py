@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.keys import Keys
+from ..affine import unbiased
 from ..gated import Drive, Gated, Params
-from .writing import Writing, padded, unbiased
+from .writing import Writing, padded
 
 
 class Light(Writing, kw_only=True):

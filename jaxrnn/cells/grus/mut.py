@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
+from ..affine import unbiased
 from ..gated import Drive, Params, parted
-from .writing import Writing, unbiased
+from .writing import Writing
 
 
 class Bare(Writing, kw_only=True):

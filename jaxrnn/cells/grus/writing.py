@@ -20,8 +20,3 @@ def padded(params: Params) -> Params:
         return params
     missing = params["kernel"].shape[1] - len(params["bias"])
     return params | {"bias": jnp.pad(params["bias"], (0, missing))}
-
-
-def unbiased(params: Params) -> Params:
-    """Without b, for an x W to which it is not added."""
-    return {name: value for name, value in params.items() if name != "bias"}

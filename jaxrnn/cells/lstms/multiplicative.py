@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
+from ..affine import unbiased
 from ..gated import Carry, Drive, Gated, Params
 from ..lstm import LSTMCarry, Memory
 
@@ -27,8 +28,7 @@ class Multiplicative(Gated[Carry], Generic[Carry], kw_only=True):
         return super().init(key) | self.further(key, intermediate_kernel=kernel)
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
-        weights = {name: leaf for name, leaf in params.items() if name != "bias"}
-        z, keep = super().project(weights, x, keys)
+        z, keep = super().project(unbiased(params), x, keys)
         m, z = jnp.split(z, [self.hidden_size])
         return Drive((m, z + params["bias"] if self.use_bias else z), keep)
 

@@ -1,6 +1,5 @@
 """Cells whose sums are normalised over the units of a layer."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Generic
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from ... import initializers
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_positive
+from ..affine import unbiased
 from ..gated import Carry, Drive, Gated, Params
 from ..lstm import LSTMCarry, Memory
 
@@ -19,18 +19,13 @@ def layer_norm(x: jax.Array, epsilon: float) -> jax.Array:
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + epsilon)
 
 
-def unit_gain(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
-    """Ones: the default gain."""
-    return jnp.ones(shape)
-
-
 class Normalized(Gated[Carry], Generic[Carry], kw_only=True):
     """A cell that gets LN(x W) + b, with one block of b that stands elsewhere."""
 
     apart: ClassVar[tuple[str, str]]  # that block: its gate, and its parameter's name
     cuts: ClassVar[tuple[int, ...]] = ()  # blocks before each group normalised by itself
 
-    gain_init: initializers.Initializer = unit_gain
+    gain_init: initializers.Initializer = initializers.ones
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -54,8 +49,7 @@ class Normalized(Gated[Carry], Generic[Carry], kw_only=True):
         return gain * jnp.concatenate([layer_norm(z, self.epsilon) for z in groups])
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
-        weights = {name: leaf for name, leaf in params.items() if name != "bias"}
-        z, keep = super().project(weights, x, keys)
+        z, keep = super().project(unbiased(params), x, keys)
         z = self.normalized(z, params["gain"])
         return Drive(z + params["bias"] if self.use_bias else z, keep)
 
