@@ -30,12 +30,12 @@ def draw(
     return value
 
 
-def affine(cell: Cell, params: Any, x: jax.Array) -> jax.Array:
+def affine(cell: Any, params: Any, x: jax.Array) -> jax.Array:
     """x W + b; without b where the params have none."""
-    if x.shape != cell.input_shape:
+    if x.shape != (cell.input_size,):
         raise ValueError(
             f"{type(cell).__name__}.project: x has shape {x.shape}, expected "
-            f"{cell.input_shape} for {cell}: one example at one time step; unroll and "
+            f"{(cell.input_size,)} for {cell}: one example at one time step; unroll and "
             "jax.vmap add the other axes"
         )
     product = x @ params["kernel"]

@@ -159,10 +159,7 @@ class GRUD(GRU, kw_only=True):
         rate = params["input_decay"] * x.delay
         kept = _decay(params, "input_decay_bias", rate) * x.last
         filled = jnp.where(observed, x.x, kept)
-        inner = GRU(
-            self.input_size, self.hidden_size, recurrent_dropout=self.recurrent_dropout
-        )
-        sums, keep = inner.project(params, filled, keys)
+        sums, keep = super().project(params, filled, keys)
         sums = sums + observed.astype(filled.dtype) @ params["mask_kernel"]
         decay = _decay(params, "hidden_decay_bias", x.delay @ params["hidden_decay"])
         return DecayedDrive(sums, keep, decay)

@@ -119,10 +119,7 @@ class PhasedLSTM(PeepholeLSTM, kw_only=True):
     def project(
         self, params: Params, x: TimedInput, keys: Keys | None = None
     ) -> PhasedDrive:
-        inner = PeepholeLSTM(
-            self.input_size, self.hidden_size, recurrent_dropout=self.recurrent_dropout
-        )
-        lstm = inner.project(params, x.x, keys)
+        lstm = super().project(params, x.x, keys)
         dtype = promoted(x.time.dtype, params["period"].dtype)  # no time is rounded
         tau, s = params["period"].astype(dtype), params["shift"].astype(dtype)
         turns = (x.time.astype(dtype) - s) / jnp.abs(tau)
