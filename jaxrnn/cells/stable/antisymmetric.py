@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_positive
+from ...arguments.numbers import check_positive, check_strength
 from ..gated import Drive, Params
-from .matrices import Made, check_not_negative, damped, gaussian
+from .matrices import Made, damped, gaussian
 
 
 class Antisymmetric(Made, kw_only=True):
@@ -19,7 +19,7 @@ class Antisymmetric(Made, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "epsilon", self.epsilon)
-        check_not_negative(self, "gamma", self.gamma)
+        check_strength(self, "gamma")
 
     def matrix(self, kernel: jax.Array) -> jax.Array:
         return damped(kernel - kernel.T, self.gamma)
@@ -34,10 +34,9 @@ class AntisymmetricRNN(Antisymmetric, kw_only=True):
     with W = kernel [I, H], U = recurrent_kernel [H, H], b = bias [H]; A is made once in a
     run. The carry and the output are h, zeros at first. It is a step of Euler's method on
     dh/dt = tanh(x W + h A + b), whose Jacobian has imaginary eigenvalues for gamma = 0:
-    nothing grows or decays. The step itself lets things grow, by at most
-    epsilon^2 |A|^2 / 2 in a step, unless gamma damps it. Chang, Chen, Haber and Chi,
-    "AntisymmetricRNN: a dynamical system view on recurrent neural networks", ICLR 2019,
-    arXiv 1902.09689.
+    nothing grows or decays. Those of the step are up to sqrt(1 + epsilon^2 |A|^2), which
+    gamma is to damp. Chang, Chen, Haber and Chi, "AntisymmetricRNN: a dynamical system
+    view on recurrent neural networks", ICLR 2019, arXiv 1902.09689.
 
     Only U - U^T is of consequence. The paper adds that U may as well be strictly upper
     triangular, which are the same matrices A by half as many numbers.

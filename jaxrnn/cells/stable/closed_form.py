@@ -103,13 +103,16 @@ class CfC(Backbone, kw_only=True):
     with K = backbone_units, W = kernel [I, K], U = recurrent_kernel [H, K], b = bias [K],
     W_i = kernel_i [K, K], b_i = bias_i [K] for i = 2, ..., backbone_layers,
     V = head_kernel [K, 4H] and v = head_bias [4H] in the order g, n, a, c; w_tau and A
-    [H] in the mode "pure". With no layers the heads are of x and h themselves, and kernel
-    is [I, 4H]. The carry and the output are h, zeros at first.
+    [H] in the mode "pure", at first 0 and 1, as the authors have them: |w_tau| has no
+    slope at 0, so that w_tau is trained only from another start. With no layers the heads
+    are of x and h themselves, and kernel is [I, 4H]. The carry and the output are h,
+    zeros at first.
 
     Hasani, Lechner, Amini, Liebenwein, Ray, Tschaikowski, Teschl and Rus, "Closed-form
     continuous-time neural networks", Nature Machine Intelligence 4, 2022, arXiv
-    2106.13898, which calls the modes CfC, CfC-noGate and Cf-S. Its first code has -a for
-    a, and lecun_tanh for the tanh of g and n; this is that of the ncps package.
+    2106.13898, which calls the modes CfC, CfC-noGate and Cf-S, and a f. The code of the
+    paper has -a for a, and act for the tanh of g and n; this is that of the authors' ncps
+    package.
 
     Args:
         input_size, hidden_size: I and H.

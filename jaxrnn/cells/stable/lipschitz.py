@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_positive, is_number
+from ...arguments.numbers import check_positive, check_strength, is_number
 from ..gated import Drive, Params
-from .matrices import Made, check_not_negative, damped, gaussian
+from .matrices import Made, damped, gaussian
 
 SOLVERS = "euler", "midpoint"
 
@@ -33,7 +33,7 @@ class LipschitzRNN(Made, kw_only=True):
         gamma: the damping.
         epsilon: the time step.
         solver: "euler", or "midpoint" for twice the products.
-        recurrent_init: N(0, 1/H) by default.
+        recurrent_init: N(0, 1/H) by default; the authors tune its deviation.
         use_bias, kernel_init, bias_init, recurrent_dropout: as `jaxrnn.cells.Gated` has
             them.
 
@@ -65,7 +65,7 @@ class LipschitzRNN(Made, kw_only=True):
             raise ValueError(
                 f"LipschitzRNN: beta is {self.beta!r}, expected a number between 0 and 1"
             )
-        check_not_negative(self, "gamma", self.gamma)
+        check_strength(self, "gamma")
         check_positive(self, "epsilon", self.epsilon)
         if self.solver not in SOLVERS:
             raise ValueError(

@@ -6,15 +6,33 @@ import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
-from ...arguments.numbers import check_sizes
+from ...arguments.numbers import check_sizes, check_strength
 from ..gated import Params
 from .elapsed import Elapsing
-from .matrices import check_not_negative
 
 POSITIVE = "cm", "gleak", "w", "sensory_w"
+NEURONS, SYNAPSES = ("cm", "gleak", "vleak"), ("w", "sigma", "mu", "erev")
 # Of the initial parameters, as the authors' code has them.
-NEURONS = {"cm": (0.4, 0.6), "gleak": (0.001, 1.0), "vleak": (-0.2, 0.2)}
-SYNAPSES = {"w": (0.001, 1.0), "sigma": (3.0, 8.0), "mu": (0.3, 0.8)}
+RANGES = {
+    "cm": (0.4, 0.6),
+    "gleak": (0.001, 1.0),
+    "vleak": (-0.2, 0.2),
+    "w": (0.001, 1.0),
+    "sigma": (3.0, 8.0),
+    "mu": (0.3, 0.8),
+}
+
+
+def drawn(
+    key: jax.Array, name: str, shape: tuple[int, ...], *, softplus: bool
+) -> jax.Array:
+    """From its range, or what softplus takes to it; for the erev, -1 or 1."""
+    kind = name.removeprefix("sensory_")
+    if kind == "erev":
+        return jax.random.rademacher(key, shape, float)
+    low, high = RANGES[kind]
+    value = jax.random.uniform(key, shape, minval=low, maxval=high)
+    return jnp.log(jnp.expm1(value)) if softplus and name in POSITIVE else value
 
 
 class Synapses(NamedTuple):
@@ -30,8 +48,7 @@ class Synapses(NamedTuple):
 
     @classmethod
     def of(cls, params: Params, prefix: str) -> "Synapses":
-        names = [prefix + name for name in ("w", "sigma", "mu", "erev")]
-        w, sigma, mu, erev = (params[name] for name in names)
+        w, sigma, mu, erev = (params[prefix + name] for name in SYNAPSES)
         return cls(sigma, sigma * mu, w, w * erev)
 
     def sums(self, v: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -53,8 +70,7 @@ class LTC(Elapsing, kw_only=True):
         v <- (cm v + d (gleak vleak + P)) / (cm + d (gleak + S + epsilon))
 
     which is a mean of v, vleak and the erev, so that v never leaves their range. Synapses
-    of inputs are evaluated for all steps at once; those of units are sums over [H, H] in
-    each of the n steps.
+    of inputs are summed for all steps at once, those of units in each of the n steps.
 
     With cm, gleak, vleak [H]; w, sigma, mu, erev [H, H], and sensory_w, sensory_sigma,
     sensory_mu, sensory_erev [I, H] those of inputs; from rows to columns. The carry and
@@ -98,21 +114,18 @@ class LTC(Elapsing, kw_only=True):
             hidden_size=self.hidden_size,
             ode_unfolds=self.ode_unfolds,
         )
-        check_not_negative(self, "epsilon", self.epsilon)
+        check_strength(self, "epsilon")
 
     def init(self, key: jax.Array) -> Params:
-        H, params = self.hidden_size, {}
-        ranges = [(name, (H,), within) for name, within in NEURONS.items()]
-        for prefix, rows in ("", H), ("sensory_", self.input_size):
-            shape, key = (rows, H), jax.random.fold_in(key, 0)
-            ranges += [(prefix + name, shape, SYNAPSES[name]) for name in SYNAPSES]
-            params[f"{prefix}erev"] = jax.random.rademacher(key, shape, float)
-        keys = jax.random.split(key, len(ranges))
-        for key, (name, shape, (low, high)) in zip(keys, ranges, strict=True):
-            value = jax.random.uniform(key, shape, minval=low, maxval=high)
-            of_softplus = self.softplus and name in POSITIVE
-            params[name] = jnp.log(jnp.expm1(value)) if of_softplus else value
-        return params
+        H, I = self.hidden_size, self.input_size
+        shapes: dict[str, tuple[int, ...]] = {name: (H,) for name in NEURONS}
+        for prefix, rows in ("", H), ("sensory_", I):
+            shapes |= {prefix + name: (rows, H) for name in SYNAPSES}
+        keys = jax.random.split(key, len(shapes))
+        return {
+            name: drawn(key, name, shape, softplus=self.softplus)
+            for key, (name, shape) in zip(keys, shapes.items(), strict=True)
+        }
 
     def initial_carry(self, params: Params) -> jax.Array:
         return jnp.zeros(self.hidden_size, params["cm"].dtype)

@@ -1,12 +1,10 @@
 """Recurrent matrices that are made of a parameter, once in a run."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ...arguments.numbers import is_number
 from ..gated import Gated, Params
 
 
@@ -35,11 +33,3 @@ def damped(matrix: jax.Array, gamma: float) -> jax.Array:
 def gaussian(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
     """N(0, 1/rows): the default recurrent kernel of those made antisymmetric."""
     return jax.random.normal(key, shape) * shape[0] ** -0.5
-
-
-def check_not_negative(cell: Any, name: str, value: Any) -> None:
-    """Raise unless it is a number of at least zero."""
-    if not is_number(value) or not value >= 0:
-        raise ValueError(
-            f"{type(cell).__name__}: {name} is {value!r}, expected a number of at least 0"
-        )

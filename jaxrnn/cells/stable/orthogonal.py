@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.keys import Keys
+from ..affine import unbiased
 from ..gated import Drive, Params
 from .matrices import Made
 
@@ -129,7 +130,7 @@ class ExpRNN(Made, kw_only=True):
         return exponential(kernel - kernel.T).astype(kernel.dtype)
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
-        return super().project({"kernel": params["kernel"]}, x, keys)
+        return super().project(unbiased(params), x, keys)
 
     def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
         z = drive.x + self.seen(carry, drive) @ self.made(params)

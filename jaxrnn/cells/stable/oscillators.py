@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_positive
+from ...arguments.numbers import check_positive, check_strength
 from ..gated import Drive, Driven, Gated, Params
-from .matrices import check_not_negative
 
 
 class YZCarry(NamedTuple):
@@ -78,9 +77,11 @@ class CoRNN(YZ, Gated[YZCarry], kw_only=True):
     carry is `YZCarry(y, z)`, positions and velocities, zeros at first; the output is y.
     Rusch and Mishra, "Coupled oscillatory recurrent neural network (coRNN)", ICLR 2021,
     arXiv 2010.00951. There the damping may be of the old z or of the new one: the
-    authors' code takes the old, their bounds are for the new, by which
+    authors' code takes the old, and their bounds are for the new. From zeros,
 
         gamma |y|^2 + |z|^2 <= (number of steps) dt H / epsilon    for dt gamma <= epsilon
+
+    whatever the parameters and inputs are, which is theirs for gamma = epsilon = 1.
 
     Args:
         input_size, hidden_size: I and H.
@@ -116,8 +117,8 @@ class CoRNN(YZ, Gated[YZCarry], kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "dt", self.dt)
-        check_not_negative(self, "gamma", self.gamma)
-        check_not_negative(self, "epsilon", self.epsilon)
+        check_strength(self, "gamma")
+        check_strength(self, "epsilon")
 
     @property
     def state_size(self) -> int:
@@ -182,7 +183,7 @@ class UnICORNN(YZ, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive(self, "dt", self.dt)
-        check_not_negative(self, "alpha", self.alpha)
+        check_strength(self, "alpha")
 
     def init(self, key: jax.Array) -> Params:
         H = (self.hidden_size,)
