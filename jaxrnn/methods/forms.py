@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.extend.core.primitives import conv_general_dilated_p, dot_general_p
 
+from .convolutions import Convolution, convolution_of
 from .jaxprs import is_variable
 
 
@@ -48,7 +49,7 @@ class Matrix(NamedTuple):
 
 
 class Bilinear(NamedTuple):
-    """A convolution, or a product with a kernel for each head, as an equation has it.
+    """A product with a kernel for each head, or any convolution, as an equation has it.
 
     Attributes:
         primitive, params: the equation, `params` as pairs.
@@ -113,7 +114,7 @@ def _leading(function: Callable[[Any], Any], ndim: int, x: Any) -> Any:
     return function(x)
 
 
-Form = Matrix | Bilinear
+Form = Matrix | Convolution | Bilinear
 
 
 def form_of(eqn: Any, of_data: set[Any]) -> tuple[Form, int] | None:
@@ -136,6 +137,8 @@ def form_of(eqn: Any, of_data: set[Any]) -> tuple[Form, int] | None:
             return None  # a sum of few: as cheap as what is elementwise
     elif side == 1 or eqn.params["batch_group_count"] != 1:
         return None
+    elif (convolution := convolution_of(eqn, x, weight)) is not None:
+        return convolution, side
     params = tuple(sorted(eqn.params.items()))
     shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in (x, weight)]
     return Bilinear(eqn.primitive, params, side, shapes[0], shapes[1]), side
