@@ -10,7 +10,12 @@ from .workers import Worker
 TOLERANCE = 1e-3  # relative; float32 over two thousand steps
 
 
-def assert_equal(name: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+def assert_equal(
+    name: str,
+    theirs: dict[str, Any],
+    ours: dict[str, Any],
+    tolerance: float = TOLERANCE,
+) -> None:
     """Outputs, loss, gradients in inputs and parameters agree with jaxrnn's.
 
     Raises:
@@ -27,15 +32,18 @@ def assert_equal(name: str, theirs: dict[str, Any], ours: dict[str, Any]) -> Non
         np.testing.assert_allclose(
             value,
             our,
-            rtol=TOLERANCE,
-            atol=TOLERANCE * size,
+            rtol=tolerance,
+            atol=tolerance * size,
             equal_nan=False,
             err_msg=f"{name} differs from jaxrnn in: {result}",
         )
 
 
 def assert_workers_agree(
-    workers: dict[str, Worker], reference: str, folder: Path
+    workers: dict[str, Worker],
+    reference: str,
+    folder: Path,
+    tolerance: float = TOLERANCE,
 ) -> None:
     """Every worker computes what the reference does, all of them built and compiled."""
     for name in workers:
@@ -45,7 +53,7 @@ def assert_workers_agree(
     ours = taken(folder, reference)
     for name in workers:
         if name != reference:
-            assert_equal(name, taken(folder, name), ours)
+            assert_equal(name, taken(folder, name), ours, tolerance)
 
 
 def taken(folder: Path, name: str) -> dict[str, np.ndarray]:

@@ -17,10 +17,11 @@ from .tables import ABSENT, digits, mebibytes, milliseconds, pair, table
 from .workers import alternate, ask_all
 
 QUESTION = "zoo"
-SHAPES = ((100, 32, 64, 128),)
-QUICK_SHAPES = ((20, 8, 16, 32),)
+SHAPES = ((100, 32, 128, 128),)  # I = H: some cells show x itself
+QUICK_SHAPES = ((20, 8, 32, 32),)
 QUICK_CELLS = ("LSTM", "MGU", "MUT1", "LEM", "IndRNN", "ConvLSTM")
-OURS, SCAN, TORCH = "zoo", "zoo_scan", "zoo_torch"
+NAMES = OURS, SCAN, TORCH = "zoo", "zoo_scan", "zoo_torch"
+TOLERANCE = 2e-2  # relative; some cells divide, some take six steps in one, in float32
 Row = dict[str, Any]
 
 
@@ -41,7 +42,7 @@ def measure(record: Record, options: Options) -> None:
         costs = ask_all(some, "compile", what=TRAINING)
         with tempfile.TemporaryDirectory() as folder:
             both = {name: some[name] for name in (OURS, SCAN)}
-            assert_workers_agree(both, OURS, Path(folder))
+            assert_workers_agree(both, OURS, Path(folder), TOLERANCE)
         options.progress.say(f"{case}: timing")
         for name, seconds in alternate(some, TRAINING, options.turns).items():
             record.add(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 import jaxrnn
-from jaxrnn import LSTM, FastSlow, Multiscale, cells
+from jaxrnn import LSTM, Dense, FastSlow, Multiscale, Stack, cells
 
 FAMILIES = {
     "LSTM": """LSTM PeepholeLSTM CoupledLSTM LayerNormLSTM MultiplicativeLSTM NAS JANET
@@ -48,6 +48,11 @@ def as_mass(xs: Any) -> Any:
     return cells.MassInput(xs[..., :1], xs)
 
 
+def intersection(I: int, H: int) -> jaxrnn.Cell:
+    """Its x is a part of its y, and has to be of the size of h."""
+    return Stack((Dense(I, H), cells.IntersectionRNN(H, H)))
+
+
 def fast_slow(I: int, H: int) -> jaxrnn.Cell:
     return FastSlow((LSTM(I, H), LSTM(H, H)), LSTM(H, H))
 
@@ -60,6 +65,7 @@ SPECIAL = {
     "PhasedLSTM": Entry(cells.PhasedLSTM, with_times),
     "GRUD": Entry(cells.GRUD, cells.missing_input),
     "MCLSTM": Entry(lambda I, H: cells.MCLSTM(1, I, H), as_mass),
+    "IntersectionRNN": Entry(intersection, as_they_are),
     "FastSlow": Entry(fast_slow, as_they_are),
     "Multiscale": Entry(multiscale, as_they_are),
 }

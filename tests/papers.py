@@ -11,12 +11,15 @@ rounding (Squire and Trapp, SIAM Review 40, 1998):
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from marks import by_default
 from zoo import carry_of, inputs_of, params_of, random_like
 
 from jaxrnn import unroll
 
 T = 3
 TINY = 1e-30
+every_bias = pytest.mark.parametrize("use_bias", by_default([True, False], True))
 
 
 def sigmoid(a):

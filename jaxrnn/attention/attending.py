@@ -77,6 +77,10 @@ class Attending(Wrapper):
     ) -> dict[str, Any]:
         return params | {"cell": self.cell.prepare(params["cell"], key)}
 
+    def is_state(self, carry: AttentionCarry) -> AttentionCarry:
+        every = Cell.is_state(self, carry)
+        return every._replace(cell=self.cell.is_state(carry.cell))
+
     def attend(
         self,
         params: dict[str, Any],

@@ -82,6 +82,10 @@ class Combinator(Cell[tuple, tuple, Any]):
             for index, (cell, p) in enumerate(zip(self.cells, params, strict=True))
         )
 
+    def is_state(self, carry: tuple) -> tuple:
+        pairs = zip(self.cells, carry, strict=True)
+        return tuple(cell.is_state(own) for cell, own in pairs)
+
     def sequence(self, params: tuple, carry: tuple, xs: Any, run: Any) -> tuple:
         raise TypeError(
             f"{type(self).__name__} defines no `sequence`: what does it make of a whole "

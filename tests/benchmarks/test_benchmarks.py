@@ -12,7 +12,9 @@ import re
 import numpy as np
 import pytest
 from peer import peer
+from zoo import ZOO
 
+import jaxrnn
 from benchmarks import __main__ as command
 from benchmarks import (
     against_peers,
@@ -23,6 +25,7 @@ from benchmarks import (
     memory,
     transformations,
     user_cell,
+    zoo,
 )
 from benchmarks.cases import Case
 from benchmarks.equality import assert_equal, assert_workers_agree
@@ -34,6 +37,7 @@ from benchmarks.libraries import (
     NORMS,
     OURS,
     PEERS,
+    zoo_cells,
 )
 from benchmarks.ratios import geometric_mean, ratios, spread
 from benchmarks.record import Record
@@ -249,8 +253,9 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(user_cell, "QUICK_DEEP", Case("lstm", **TINY, **DEEP))
     monkeypatch.setattr(gradient_norms, "QUICK_SHAPES", shapes)
     monkeypatch.setattr(memory, "SHAPES", shapes)
-    for module in (transformations, generation):
+    for module in (transformations, generation, zoo):
         monkeypatch.setattr(module, "QUICK_SHAPES", ((6, 2, 3, 4),))
+    monkeypatch.setattr(zoo, "QUICK_CELLS", ("MGU",))
     monkeypatch.setattr(memory, "QUICK_STEPS", (5, 10))
     monkeypatch.setattr(compile_time, "QUICK_DEPTHS", (1,))
     monkeypatch.setattr(compile_time, "QUICK_STEPS", (5,))
@@ -281,6 +286,8 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     }
     compared = {row["library"] for row in questions["generation"]}
     assert compared == {"generate", "speaking_flax", "beam", "attention"}
+    compared = {(row["cell"], row["library"]) for row in questions["zoo"]}
+    assert compared == {("MGU", "zoo"), ("MGU", "zoo_scan")}
     for row in questions["compile_time"]:
         assert min(row["trace_seconds"] + row["compile_seconds"]) > 0
     assert {row["library"] for row in questions["memory"]} == {OURS, "flax_linen"}
@@ -293,3 +300,32 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     assert re.search(r"\*\*2\. .*\*\*\n\nMiB of temporaries", twice)
     for name in command.QUESTIONS:
         assert f"## {(command.QUESTIONS[name].__doc__ or '').splitlines()[0]}" in printed
+
+
+@pytest.mark.slow
+def test_cells_of_the_zoo_beside_torchrecurrent(tmp_path, monkeypatch, capsys):
+    require("zoo_torch")
+    monkeypatch.setattr(zoo, "QUICK_SHAPES", ((6, 2, 8, 8),))
+    monkeypatch.setattr(zoo, "QUICK_CELLS", ("CoRNN", "TauGRU", "ConvGRU"))
+    path = tmp_path / "zoo.json"
+    command.main(["zoo", "--quick", "--rounds", "1", "--json", str(path)])
+    rows = json.loads(path.read_text())["questions"]["zoo"]
+    compared = {(row["cell"], row["library"]) for row in rows}
+    three = {(cell, one) for cell in ("CoRNN", "TauGRU") for one in zoo.NAMES}
+    assert compared == three | {("ConvGRU", "zoo"), ("ConvGRU", "zoo_scan")}
+    printed = capsys.readouterr().out
+    assert re.search(r"\| ConvGRU \| \S+ \(\S+\) \| \S+ \(\S+\) \| - \|", printed)
+
+
+def test_the_zoo_is_measured_whole():
+    made = {type(cell).__name__ for cell in ZOO.values() if is_recurrent(cell)}
+    assert made <= zoo_cells.CELLS.keys()
+    for name, make in zoo_cells.CELLS.items():
+        assert type(make(32, 32)).__name__ == name
+
+
+def is_recurrent(cell):
+    """Whether it is a cell with a memory, not a wrapper of any."""
+    return "jaxrnn.cells" in type(cell).__module__ and not isinstance(
+        cell, jaxrnn.Dense | jaxrnn.Embedding
+    )

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from papers import blocks, equals_paper, relu, taps
+from papers import blocks, equals_paper, every_bias, relu, taps
 from zoo import inputs_of, params_of
 
 from jaxrnn import cells, unroll
@@ -79,7 +79,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @pytest.mark.parametrize("kind", STEPS)
 def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(kind(3, 5, use_bias=use_bias), STEPS[kind])

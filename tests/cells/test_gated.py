@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from papers import blocks, equals_paper, relu, sigmoid, sums, taps
+from papers import blocks, equals_paper, every_bias, relu, sigmoid, sums, taps
 
 from jaxrnn import LSTMCarry, cells
 
@@ -74,7 +74,7 @@ STEPS = {
 TAPS = {cells.MGU: 2}
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @pytest.mark.parametrize("kind", STEPS)
 def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(kind(3, 5, use_bias=use_bias), STEPS[kind])

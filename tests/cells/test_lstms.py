@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from papers import blocks, equals_paper, relu, sigmoid, softmax, sums, taps
+from papers import blocks, equals_paper, every_bias, relu, sigmoid, softmax, sums, taps
 from zoo import carry_of, inputs_of, params_of
 
 from jaxrnn import LSTMCarry, Zoneout, cells, initializers, trajectory, unroll
@@ -165,7 +165,7 @@ def made(kind, **options):
     return kind(*SIZES.get(kind, (3, 5)), **options)
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @pytest.mark.parametrize("kind", STEPS)
 def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(made(kind, use_bias=use_bias), STEPS[kind])

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from papers import blocks, equals_paper, relu, sigmoid, sums, taps
+from papers import blocks, equals_paper, every_bias, relu, sigmoid, sums, taps
 from zoo import inputs_of, params_of, random_like
 
 from jaxrnn import cells, unroll
@@ -32,7 +32,7 @@ def grud(cell, params, h, x):
     return h, h, {"r": r, "z": z, "n": n}
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 def test_a_run_is_the_papers(use_bias):
     cell = cells.GRUD(3, 5, use_bias=use_bias)
     observed = inputs_of(cell, (3,)).observed > 0

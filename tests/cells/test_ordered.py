@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from papers import blocks, equals_paper, sigmoid, softmax, sums, taps
+from papers import blocks, equals_paper, every_bias, sigmoid, softmax, sums, taps
 from zoo import carry_of, inputs_of, params_of
 
 from jaxrnn import LSTM, LSTMCarry, cells, gate_activations, unroll
@@ -29,7 +29,7 @@ def ordered(cell, params, carry, x):
     return LSTMCarry(h, c), h, {"i": i, "f": f, "g": g, "o": o, "F": F, "I": I}
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @pytest.mark.parametrize("chunk_size", [1, 2])
 def test_a_run_is_the_papers(chunk_size, use_bias):
     cell = cells.OrderedLSTM(3, 4, chunk_size=chunk_size, use_bias=use_bias)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from papers import equals_paper, sigmoid, sums, taps
+from papers import equals_paper, every_bias, sigmoid, sums, taps
 from zoo import inputs_of, params_of
 
 from jaxrnn import LSTMCarry, cells, gate_activations, initializers, unroll
@@ -35,7 +35,7 @@ def phased(cell, params, carry, x):
     return LSTMCarry(h, c), h, gates
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @pytest.mark.parametrize("ratio_on", [0.5, 1.0])
 def test_a_run_is_the_papers(ratio_on, use_bias):
     equals_paper(cells.PhasedLSTM(3, 5, ratio_on=ratio_on, use_bias=use_bias), phased)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from papers import blocks, equals_paper, sigmoid, taps
+from papers import blocks, equals_paper, every_bias, sigmoid, taps
 from zoo import inputs_of, params_of, random_like
 
 from jaxrnn import Zoneout, cells, trajectory, unroll
@@ -53,7 +53,7 @@ def plain(cell, params, xs):
 forms = pytest.mark.parametrize("forget", ["sigmoid", "exp"])
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @forms
 def test_a_run_is_the_papers(forget, use_bias):
     equals_paper(cells.SLSTM(3, 4, heads=2, forget=forget, use_bias=use_bias), slstm)

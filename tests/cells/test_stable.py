@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from papers import blocks, equals_paper, relu, sigmoid, sums, taps
+from papers import blocks, equals_paper, every_bias, relu, sigmoid, sums, taps
 from zoo import carry_of, inputs_of, params_of
 
 from jaxrnn import cells, trajectory, unroll
@@ -133,7 +133,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
+@every_bias
 @pytest.mark.parametrize("kind", STEPS)
 def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(kind(3, 5, use_bias=use_bias), STEPS[kind])

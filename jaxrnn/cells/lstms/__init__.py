@@ -1,4 +1,4 @@
-"""Cells with a memory c and a state h that shows it."""
+"""Cells akin to the LSTM: a memory, and what shows it; some share its form alone."""
 
 from .coupled import JANET as JANET
 from .coupled import CoupledLSTM as CoupledLSTM
