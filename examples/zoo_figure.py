@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 LEAST = 1e-6  # smaller gradients have the colour of this one
 COLOURS = dict(
@@ -57,6 +58,10 @@ def draw(rows: list[tuple[str, dict]], args: Any, path: Path) -> None:
         [row["microseconds"] for _, row in rows], range(len(rows)), c=colours
     )
     panels[4].set_xscale("log")
+    low, high = panels[4].get_xlim()
+    panels[4].set_xlim(min(low, 0.3), max(high, 3))
+    panels[4].xaxis.set_major_formatter(ScalarFormatter())
+    panels[4].xaxis.set_minor_formatter(NullFormatter())
     panels[4].set_title("cost: µs a step\nand sequence", fontsize=11)
     for axes in panels[2:]:
         axes.grid(alpha=0.3)

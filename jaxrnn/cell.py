@@ -135,8 +135,9 @@ class Cell(Value, abc.ABC, Generic[Params, Carry, Drive]):
     def is_state(self, carry: Carry) -> Any:
         """Which leaves of the carry are state: True or False for each; all, by default.
 
-        What is no state is only kept for the next step or for `output`, such as the
-        product by the x before. `Zoneout` leaves it alone.
+        Others are only kept for the next step or for `output`, such as the product by the
+        x before, or mean nothing one by one, such as an exponent apart from its mantissa.
+        `Zoneout` leaves them alone, and `LearnedCarry` does not learn them.
         """
         return jax.tree.map(lambda _: True, carry)
 

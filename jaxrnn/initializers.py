@@ -13,11 +13,13 @@ function of that signature will do, best at module level, where it is equal to i
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from .arguments.numbers import is_number
 from .value import Value
 
 Initializer = Callable[[jax.Array, tuple[int, ...], Sequence[str]], jax.Array]
@@ -141,6 +143,53 @@ def uniform(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax
     return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
+def row_uniform(
+    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
+) -> jax.Array:
+    """U(-a, a) with a = 1 / sqrt(rows): what torch.nn draws for a Linear layer."""
+    bound = shape[0] ** -0.5
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+class Uniform(Value):
+    """U(low, high) for every entry.
+
+    Args:
+        low, high: the ends.
+
+    Raises:
+        ValueError: unless both are finite numbers, and low is below high.
+
+    Example:
+        >>> import jax, jaxrnn
+        >>> small = jaxrnn.initializers.Uniform(-0.1, 0.1)
+        >>> bias = jaxrnn.GRU(3, 5, bias_init=small).init(jax.random.key(0))["bias"]
+        >>> print(bias.shape, bool((abs(bias) <= 0.1).all()))
+        (20,) True
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        ends = self.low, self.high
+        if not all(map(is_number, ends)) or not -inf < self.low < self.high < inf:
+            raise ValueError(
+                f"initializers.Uniform: low is {self.low!r} and high is {self.high!r}, "
+                "expected finite numbers, low below high"
+            )
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+
+    def __call__(
+        self, key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
+    ) -> jax.Array:
+        return jax.random.uniform(key, shape, minval=self.low, maxval=self.high)
+
+    def __repr__(self) -> str:
+        return f"initializers.Uniform({self.low}, {self.high})"
+
+
 def identity(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
     """The identity for every gate of a square recurrent kernel (the IRNN, with relu).
 
@@ -187,14 +236,18 @@ class Chrono(Value):
 
     A forget gate at sigmoid(b_f) keeps a unit for about exp(b_f) steps. For a GRU, whose
     h' = (1 - z) n + z h, the gate that keeps is z: b_z takes the place of b_f, and 1 - z
-    that of the input gate. A cell may have an input gate alone, which keeps 1 - i. Tallec
-    and Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, arXiv 1804.11188.
+    that of the input gate. It is for cells with such a gate, and for those whose gate i
+    writes what it lets go, h' = (1 - i) h + i n, and so keeps 1 - i: MGU, LightRU, STAR,
+    SGU, TauGRU and the MUTs. Where nothing forgets, as in `cells.OriginalLSTM` and
+    `cells.GatedAntisymmetricRNN`, there is nothing to set. Tallec and Ollivier, "Can
+    recurrent neural networks warp time?", ICLR 2018, arXiv 1804.11188.
 
     Args:
         t_max: the longest dependency expected, in steps; more than 2.
 
     Raises:
-        ValueError: if t_max <= 2, or if no gate is called "f", "z" or "i".
+        ValueError: if t_max <= 2, or if no gate is called "f" or "z", nor "i" in a cell
+            without the "g" or "o" of an LSTM.
 
     Example:
         >>> import jax, jaxrnn
@@ -213,10 +266,11 @@ class Chrono(Value):
     def __call__(
         self, key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
     ) -> jax.Array:
-        if not {"f", "z", "i"} & set(gates):
+        there = set(gates)
+        if not there & {"f", "z"} and ("i" not in there or there & {"g", "o"}):
             raise ValueError(
-                f"initializers.Chrono: the gates are {tuple(gates)}, expected one "
-                'called "f", "z" or "i"'
+                f"initializers.Chrono: the gates are {tuple(gates)}, expected one called "
+                '"f" or "z", or an "i" that writes what it lets go, with no "g" or "o"'
             )
         block = (shape[-1] // len(gates),)
         keep = jnp.log(jax.random.uniform(key, block, minval=1.0, maxval=self.t_max - 1))

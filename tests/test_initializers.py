@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import GRU, LSTM, Bidirectional, Dense, Elman, Embedding, initializers
+from jaxrnn import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Dense,
+    Elman,
+    Embedding,
+    cells,
+    initializers,
+)
 
 H = 64
 
@@ -106,6 +115,36 @@ def test_chrono_of_a_gru_is_in_the_gate_that_keeps(key):
     np.testing.assert_array_equal([r, n, params["recurrent_bias"]], 0)
 
 
+@pytest.mark.parametrize("name", "MGU LightRU STAR SGU TauGRU MUT1 MUT2 MUT3".split())
+def test_chrono_where_a_gate_writes_what_it_lets_go(name, key):
+    """It keeps 1 - i: less is written for longer."""
+    cell = getattr(cells, name)(3, H, bias_init=initializers.Chrono(t_max=100))
+    blocks = gates_of(cell.init(key), "bias", len(cell.bias_blocks))
+    for gate, block in zip(cell.bias_blocks, blocks, strict=True):
+        if gate == "i":
+            assert block.max() < 0 and block.min() >= -np.log(99)
+        else:
+            np.testing.assert_array_equal(block, 0)
+
+
+def test_a_uniform_is_between_its_ends(key):
+    drawn = np.asarray(initializers.Uniform(-1, 3)(key, (100, 100), ("h",)))
+    assert -1 <= drawn.min() < -0.99 and 2.99 < drawn.max() < 3
+    assert abs(drawn.mean() - 1) < 5 * (4 / 12**0.5) / 100
+    same = initializers.Uniform(np.float32(-1), np.int64(3))
+    assert same == initializers.Uniform(-1.0, 3.0)
+    assert repr(same) == "initializers.Uniform(-1.0, 3.0)"
+    for ends in [(1, 1), (2, 1), (0, "1"), (0, np.inf), (np.nan, 1), (False, 1)]:
+        with pytest.raises(ValueError, match=r"initializers.Uniform: low is .*expected"):
+            initializers.Uniform(*ends)
+
+
+def test_a_row_uniform_is_by_the_rows(key):
+    drawn = initializers.row_uniform(key, (16, 4000), ("h",))
+    assert 0.249 < np.abs(drawn).max() <= 0.25
+    np.testing.assert_allclose(np.std(drawn), 0.25 / 3**0.5, rtol=0.02)
+
+
 def test_rows_of_an_embedding_have_unit_length_on_average(key):
     rows = Embedding(2000, 32).init(key)["embedding"]
     np.testing.assert_allclose(np.mean(np.sum(rows**2, axis=1)), 1, rtol=0.03)
@@ -124,8 +163,9 @@ def test_what_cannot_be_an_initializer_says_so(key):
         initializers.PerGate(jax.nn.initializers.he_normal())
     with pytest.raises(ValueError, match=r'expected one called "f"'):
         GRU(3, 5, bias_init=initializers.unit_forget).init(key)
-    with pytest.raises(ValueError, match=r'expected one called "f" or "z"'):
-        Elman(3, 5, bias_init=initializers.Chrono(10)).init(key)
+    for cell in (Elman, cells.OriginalLSTM, cells.GatedAntisymmetricRNN):
+        with pytest.raises(ValueError, match=r'expected one called "f" or "z"'):
+            cell(3, 5, bias_init=initializers.Chrono(10)).init(key)
     with pytest.raises(ValueError, match="t_max is 2"):
         initializers.Chrono(2)
     with pytest.raises(ValueError, match=r"gave the shape \(4,\), expected \(3, 4\)"):

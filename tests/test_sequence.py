@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from marks import by_default
-from zoo import ZOO, carry_of, inputs_of, params_of
+from zoo import BASIC, carry_of, inputs_of, params_of
 
 import jaxrnn
 from jaxrnn import (
@@ -37,7 +37,8 @@ def test_any_number_of_batch_axes(batch_shape):
 
 
 @pytest.mark.parametrize(
-    "cell", by_default(ZOO.values(), *(ZOO[name] for name in ("lstm", "bidirectional")))
+    "cell",
+    by_default(BASIC.values(), *(BASIC[name] for name in ("lstm", "bidirectional"))),
 )
 def test_no_steps_give_the_carry_back_and_no_outputs(cell):
     params = params_of(cell)

@@ -1,5 +1,6 @@
 """Checks of numbers: counts, sizes, rates."""
 
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -7,12 +8,18 @@ import numpy as np
 
 def is_number(value: Any) -> bool:
     """Whether it is a real number of Python or NumPy, and no boolean."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    real = int, float, np.integer, np.floating
+    return isinstance(value, real) and not isinstance(value, bool)
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
     """Whether it is an integer of Python or NumPy, and no boolean."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def of_python(number: Any) -> int | float:
+    """A number of NumPy as Python's, which widens nothing."""
+    return int(number) if is_whole(number) else float(number)
 
 
 def check_count(call: str, name: str, value: Any) -> int:
@@ -32,36 +39,51 @@ def check_rate(cell: Any, name: str, rate: Any) -> float:
     return float(rate)
 
 
-def check_positive(cell: Any, name: str, value: Any) -> None:
-    """Raise unless it is a number above zero."""
-    if not is_number(value) or not value > 0:
-        raise ValueError(
-            f"{type(cell).__name__}: {name} is {value!r}, expected a number above zero"
-        )
-
-
 def check_sizes(cell: Any, **sizes: Any) -> None:
     """Raise unless every size is a positive int; NumPy's ints become Python's."""
     for name, size in sizes.items():
         object.__setattr__(cell, name, check_count(type(cell).__name__, name, size))
 
 
+def check_numbers(cell: Any, *fields: str) -> None:
+    """Raise unless these fields are finite numbers; NumPy's become Python's."""
+    _check(cell, fields, lambda value: True, "a finite number")
+
+
+def check_positive(cell: Any, *fields: str) -> None:
+    """Raise unless these are finite numbers above zero; NumPy's become Python's."""
+    _check(cell, fields, lambda value: value > 0, "a finite number above zero")
+
+
+def check_strength(cell: Any, *fields: str) -> None:
+    """Raise unless these are finite numbers of at least 0; NumPy's become Python's."""
+    _check(cell, fields, lambda value: value >= 0, "a finite number of at least 0")
+
+
 def check_portions(cell: Any, *fields: str) -> None:
-    """Raise unless each of these fields is a number above 0 and at most 1."""
+    """Raise unless these are numbers above 0 and at most 1; NumPy's become Python's."""
+    expected = "a number above 0 and of at most 1"
+    _check(cell, fields, lambda value: 0 < value <= 1, expected)
+
+
+def _check(
+    cell: Any, fields: tuple[str, ...], fits: Callable[[Any], bool], expected: str
+) -> None:
     for field in fields:
         value = getattr(cell, field)
-        if not is_number(value) or not 0 < value <= 1:
+        finite = is_number(value) and -np.inf < value < np.inf
+        if not finite or not fits(value):
             raise ValueError(
-                f"{type(cell).__name__}: {field} is {value!r}, expected a number above 0 "
-                "and of at most 1"
+                f"{type(cell).__name__}: {field} is {value!r}, expected {expected}"
             )
+        object.__setattr__(cell, field, of_python(value))
 
 
-def check_strength(cell: Any, field: str) -> None:
-    """Raise unless this field is a finite number of at least 0."""
-    value = getattr(cell, field)
-    if not is_number(value) or not 0 <= value < float("inf"):
-        raise ValueError(
-            f"{type(cell).__name__}: {field} is {value!r}, expected a number of at least "
-            "0"
-        )
+def check_flags(cell: Any, *fields: str) -> None:
+    """Raise unless these fields are booleans."""
+    for field in fields:
+        value = getattr(cell, field)
+        if not isinstance(value, bool):
+            raise ValueError(
+                f"{type(cell).__name__}: {field} is {value!r}, expected True or False"
+            )

@@ -3,7 +3,9 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from ..arguments.checks import is_shape, structure
 from ..cell import Cell
 from ..initializers import Initializer
 
@@ -30,14 +32,29 @@ def draw(
     return value
 
 
+def check_x(cell: Any, x: Any, shape: Any = None) -> None:
+    """Raise unless x is of the cell's `input_shape`, or of this one."""
+    shape = cell.input_shape if shape is None else shape
+    expected, treedef = jax.tree.flatten(shape, is_leaf=is_shape)
+    leaves, own = jax.tree_util.tree_flatten_with_path(x)
+    call = f"{type(cell).__name__}.project"
+    if own != treedef:
+        raise ValueError(
+            f"{call}: x has the structure {structure(x)}, expected an array for each of "
+            f"{shape} for {cell}"
+        )
+    for (path, leaf), want in zip(leaves, expected, strict=True):
+        if jnp.shape(leaf) != want:
+            raise ValueError(
+                f"{call}: x{jax.tree_util.keystr(path)} has shape {jnp.shape(leaf)}, "
+                f"expected {want} for {cell}: one example at one time step; unroll and "
+                "jax.vmap add the other axes"
+            )
+
+
 def affine(cell: Any, params: Any, x: jax.Array) -> jax.Array:
     """x W + b; without b where the params have none."""
-    if x.shape != (cell.input_size,):
-        raise ValueError(
-            f"{type(cell).__name__}.project: x has shape {x.shape}, expected "
-            f"{(cell.input_size,)} for {cell}: one example at one time step; unroll and "
-            "jax.vmap add the other axes"
-        )
+    check_x(cell, x, (cell.input_size,))
     product = x @ params["kernel"]
     return product + params["bias"] if "bias" in params else product
 
@@ -45,3 +62,11 @@ def affine(cell: Any, params: Any, x: jax.Array) -> jax.Array:
 def unbiased(params: Any) -> Any:
     """The params without b, for an x W to which it is not added."""
     return {name: value for name, value in params.items() if name != "bias"}
+
+
+def padded(params: Any) -> Any:
+    """With zeros for the last blocks of W, where b has only the first ones."""
+    if "bias" not in params:
+        return params
+    missing = params["kernel"].shape[1] - len(params["bias"])
+    return params | {"bias": jnp.pad(params["bias"], (0, missing))}

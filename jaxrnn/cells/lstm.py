@@ -92,7 +92,7 @@ class LSTM(Memory, kw_only=True):
         if self.projection_size is not None:
             check_sizes(self, projection_size=self.projection_size)
         if self.clip is not None:
-            check_positive(self, "clip", self.clip)
+            check_positive(self, "clip")
 
     @property
     def state_size(self) -> int:

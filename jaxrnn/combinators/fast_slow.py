@@ -35,12 +35,14 @@ class FastSlow(Combinator):
     1705.08639, with LSTMs.
 
     Args:
-        fast: two cells or more, whose carries have the same structure and shapes.
+        fast: two cells or more, whose carries have the same structure and shapes; the
+            shared state begins as that of the first.
         slow: a cell.
 
     Raises:
         TypeError: if an entry is no cell.
-        ValueError: for fewer than two fast cells, or if their carries differ.
+        ValueError: for fewer than two fast cells, or if their carries differ, or have no
+            leaves.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -56,12 +58,18 @@ class FastSlow(Combinator):
     slow: Cell
 
     def __post_init__(self) -> None:
+        Cell.__post_init__(self)
         if not isinstance(self.fast, tuple) or len(self.fast) < 2:
             raise ValueError(
                 f"FastSlow: fast is {self.fast!r}, expected a tuple of at least two cells"
             )
         super().__post_init__()
         carries = [_carry(cell) for cell in self.fast]
+        if not jax.tree.leaves(carries[0]):
+            raise ValueError(
+                f"FastSlow: fast[0] is {self.fast[0]}, which carries nothing, expected a "
+                "cell with a state, which the fast cells share"
+            )
         for index, carry in enumerate(carries):
             if carry != carries[0]:
                 raise ValueError(

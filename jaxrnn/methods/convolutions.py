@@ -54,21 +54,23 @@ class Convolution(NamedTuple):
         axes = tuple(range(len(self.size)))
         return jnp.swapaxes(jnp.flip(weight, axes), -1, -2)
 
-    def multiply(self, x: Any, weight: Any) -> jax.Array:
-        rows = _rows(x, self.places)
+    def multiply(self, x: Any, weight: Any, *, spread: bool = False) -> jax.Array:
+        # All axes before the places are one to a convolution. Examples on several devices
+        # stay there if they are its first part, not time; that is to be turned for it.
+        turns = x.ndim - len(self.size) - 2 if spread else 0
+        x = jnp.moveaxis(x, turns, 0)
+        leading = x.shape[: x.ndim - len(self.size) - 1]
         letters = "DHW"[-len(self.size) :]
-        numbers = f"N{letters}C", f"{letters}IO", f"N{letters}C"
         y = jax.lax.conv_general_dilated(
-            rows,
+            x.reshape(-1, *self.places, x.shape[-1]),
             weight,
             (1,) * len(self.size),
             self.padding,
             rhs_dilation=self.dilation,
-            dimension_numbers=numbers,
+            dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
             precision=self.precision,
         )
-        leading = x.shape[: x.ndim - len(self.size) - 1]
-        return y.reshape(*leading, *y.shape[1:])
+        return jnp.moveaxis(y.reshape(*leading, *y.shape[1:]), 0, turns)
 
     def of_x(self, dy: Any, weight: Any) -> jax.Array:
         return self.back.multiply(dy, self.turned(weight))
@@ -77,34 +79,32 @@ class Convolution(NamedTuple):
         """On CPU, for each entry of W, x^T dy over the places that it brings together."""
 
         def transposed(x: Any, dy: Any) -> jax.Array:
-            product = lambda weight: self.multiply(x, weight)  # noqa: E731
+            product = lambda weight: self.multiply(x, weight, spread=True)  # noqa: E731
             (found,) = jax.linear_transpose(product, weight)(dy)
             return found
 
-        x, dy = _rows(x, self.places), _rows(dy, self.shown)
         ours = self._by_entries
         return jax.lax.platform_dependent(x, dy, cpu=ours, default=transposed)
 
     def _by_entries(self, x: Any, dy: Any) -> jax.Array:
-        zero, every = jnp.zeros((), x.dtype), range(dy.ndim - 1)
-        padding = [(0, 0, 0), *((low, high, 0) for low, high in self.padding), (0, 0, 0)]
+        zero, rows = jnp.zeros((), x.dtype), tuple(range(dy.ndim - 1))
+        none = (0, 0, 0)
+        others = [none] * (x.ndim - len(self.size) - 1)
+        padding = [*others, *((low, high, 0) for low, high in self.padding), none]
         x = jax.lax.pad(x, zero, padding)
         found = []
         for entry in np.ndindex(*self.size):
-            first = [d * e for d, e in zip(self.dilation, entry, strict=True)]
-            last = [a + n for a, n in zip(first, self.shown, strict=True)]
-            seen = jax.lax.slice(x, (0, *first, 0), (x.shape[0], *last, x.shape[-1]))
-            contract = (tuple(every), tuple(every)), ((), ())
+            seen = x
+            for axis, (d, e, n) in enumerate(
+                zip(self.dilation, entry, self.shown, strict=True), len(others)
+            ):
+                seen = jax.lax.slice_in_dim(seen, d * e, d * e + n, axis=axis)
+            contract = (rows, rows), ((), ())
             found.append(jax.lax.dot_general(seen, dy, contract, self.precision))
         return jnp.stack(found).reshape(*self.size, *found[0].shape)
 
     def depth(self, weight: Any) -> Any:
         return math.prod(weight.shape[:-1])
-
-
-def _rows(x: Any, places: tuple[int, ...]) -> Any:
-    """All axes before the places in one."""
-    return x.reshape(-1, *places, x.shape[-1])
 
 
 def convolution_of(eqn: Any, x: Any, weight: Any) -> Convolution | None:
@@ -119,10 +119,11 @@ def convolution_of(eqn: Any, x: Any, weight: Any) -> Convolution | None:
     plain = eqn.params["window_strides"] == eqn.params["lhs_dilation"] == ones
     if not plain or eqn.params["feature_group_count"] != 1:
         return None
-    return Convolution(
+    form = Convolution(
         x.shape[1:-1],
         weight.shape[:-2],
         tuple(eqn.params["padding"]),
         tuple(eqn.params["rhs_dilation"]),
         eqn.params["precision"],
     )
+    return form if min(form.shown) > 0 else None

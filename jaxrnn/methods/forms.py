@@ -1,7 +1,8 @@
 """The forms of a product of data by parameters: by a matrix, and by anything else.
 
 A form is hashable and says how x and W are multiplied, for an x with any leading axes
-beyond those that it has in one step, and how the two derivatives are.
+beyond those that it has in one step, and how the two derivatives are. `spread`: examples
+may lie on several devices.
 """
 
 import math
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.extend.core.primitives import conv_general_dilated_p, dot_general_p
 
+from ..arguments.varying import varying_with
 from .convolutions import Convolution, convolution_of
 from .jaxprs import is_variable
 
@@ -30,7 +32,7 @@ class Matrix(NamedTuple):
     def turned(self, weight: Any) -> Any:
         return weight.T
 
-    def multiply(self, x: Any, weight: Any) -> jax.Array:
+    def multiply(self, x: Any, weight: Any, *, spread: bool = False) -> jax.Array:
         contract = ((x.ndim - 1,), (0,))
         return jax.lax.dot_general(x, weight, (contract, ((), ())), self.precision)
 
@@ -72,7 +74,7 @@ class Bilinear(NamedTuple):
     def turned(self, weight: Any) -> Any:
         return weight
 
-    def multiply(self, x: Any, weight: Any) -> jax.Array:
+    def multiply(self, x: Any, weight: Any, *, spread: bool = False) -> jax.Array:
         one = self._of_x if self.backwards else self._product
         return _leading(lambda x: one(x, weight), self._ndim(self.backwards), x)
 
@@ -94,11 +96,16 @@ class Bilinear(NamedTuple):
         return math.prod(self.x.shape[axis] for axis in dimensions[0][self.side])
 
     def _product(self, x: Any, weight: Any) -> jax.Array:
-        operands = (x, weight) if self.side == 0 else (weight, x)
-        return self.primitive.bind(*operands, **dict(self.params))
+        operands, params = [x, weight], dict(self.params)
+        if self.side == 1:
+            operands.reverse()
+        if self.primitive is dot_general_p:
+            return jax.lax.dot_general(*operands, **params)
+        return jax.lax.conv_general_dilated(*operands, **params)
 
     def _of_x(self, dy: Any, weight: Any) -> jax.Array:
-        (found,) = jax.linear_transpose(lambda x: self._product(x, weight), self.x)(dy)
+        x = varying_with(dy, jnp.zeros(self.x.shape, self.x.dtype))
+        (found,) = jax.linear_transpose(lambda x: self._product(x, weight), x)(dy)
         return found
 
     def _ndim(self, of_y: bool) -> int:

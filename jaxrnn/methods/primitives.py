@@ -10,7 +10,6 @@ closed under every transformation and only note the axes (`levels.Level`). Their
 opens them (`opening`) and chooses the segments for all that there is.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from jax.interpreters import ad, batching, mlir
 from .levels import Level, Signature, batched, moved, place
 from .opening import forward, gradient, opened, tangent
 from .program import Program
-from .units import mesh_of
+from .units import devices, mesh_of
 from .whole import (
     Whole,
     floating,
@@ -222,16 +221,6 @@ def _primitive(
     mlir.register_lowering(primitive, lowering("any"))
     mlir.register_lowering(primitive, lowering("cpu"), platform="cpu")
     return primitive
-
-
-def devices(context: Any) -> int:
-    """How many devices the compiler spreads a program over, on its own."""
-    axes = context.module_context.axis_context
-    mesh = getattr(axes, "mesh", None)
-    if mesh is None:
-        return getattr(axes, "num_devices", 1)
-    sizes = mesh.shape.items()
-    return math.prod(size for name, size in sizes if name not in axes.manual_axes)
 
 
 forward_p = _primitive("recurrence", forward, forward_signature, _forward_shapes)

@@ -11,6 +11,7 @@ from jax.interpreters import ad, batching, mlir
 
 from .forms import Form, Matrix, form_of
 from .jaxprs import depend, evaluate, holds, is_variable, piece, trace
+from .units import devices
 
 product_p = Primitive("product")
 
@@ -56,7 +57,15 @@ product_p.def_impl(_multiply)
 product_p.def_abstract_eval(_shape)
 ad.defbilinear(product_p, _transpose_x, _transpose_weight)
 batching.primitive_batchers[product_p] = _batch
-mlir.register_lowering(product_p, mlir.lower_fun(_multiply, multiple_results=False))
+
+
+def _lower(context: Any, x: Any, weight: Any, *, form: Form) -> Any:
+    spread = devices(context) > 1
+    multiply = lambda x, weight: form.multiply(x, weight, spread=spread)  # noqa: E731
+    return mlir.lower_fun(multiply, multiple_results=False)(context, x, weight)
+
+
+mlir.register_lowering(product_p, _lower)
 
 
 class Exposed(NamedTuple):
@@ -89,7 +98,7 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     jaxpr = trace(lambda *a: function(a[:num], a[num:]), *consts, *data)
     of_data = depend(jaxpr, jaxpr.jaxpr.invars[num:])
     found: dict[Any, tuple[int, Form, int, int | None]] = {}
-    wanted: list[tuple[Any, int | None]] = []
+    wanted: list[tuple[Any, int | None, type]] = []
     forms: list[Form] = []
     for eqn in jaxpr.jaxpr.eqns:
         formed = form_of(eqn, of_data)
@@ -99,17 +108,17 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
         axes = [None, None]
         if isinstance(form, Matrix):
             axes = [axis for (axis,) in eqn.params["dimension_numbers"][0]]
-        key = eqn.invars[1 - side], axes[1 - side]
+        key = eqn.invars[1 - side], axes[1 - side], type(form)
         if key not in wanted:
             wanted.append(key)
             forms.append(form)
         found[eqn.outvars[0]] = wanted.index(key), form, side, axes[side]
 
     def weights(consts: Sequence[Any]) -> list[Any]:
-        lead = piece(jaxpr, [variable for variable, _ in wanted], ())
+        lead = piece(jaxpr, [variable for variable, *_ in wanted], ())
         env = dict(zip(jaxpr.jaxpr.invars, consts, strict=False))
         read = lead(*[env[variable] for variable in lead.inputs])
-        return [w.T if axis else w for w, (_, axis) in zip(read, wanted, strict=True)]
+        return [w.T if axis else w for w, (_, axis, _) in zip(read, wanted, strict=True)]
 
     def turned(weights: Sequence[Any]) -> list[Any]:
         return [form.turned(w) for form, w in zip(forms, weights, strict=True)]
@@ -132,7 +141,7 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     place = {v: i for i, v in enumerate(jaxpr.jaxpr.invars[num:])}
     same = [place.get(v) if is_variable(v) else None for v in jaxpr.jaxpr.outvars]
     has_vjp = holds(jaxpr.jaxpr.eqns, custom_vjp_call_p)
-    made_of = piece(jaxpr, [variable for variable, _ in wanted], ()).inputs
+    made_of = piece(jaxpr, [variable for variable, *_ in wanted], ()).inputs
     of_params = {i for i, v in enumerate(jaxpr.jaxpr.invars[:num]) if v in made_of}
     about = len(wanted), of_params, jaxpr.out_avals, same, bool(jaxpr.effects), has_vjp
     return Exposed(weights, apply, turned, *about)

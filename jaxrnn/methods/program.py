@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from .convolutions import Convolution
 from .early import led, settled
 from .jaxprs import piece, shapes_of, trace
 from .products import expose
@@ -223,6 +224,11 @@ class Program:
             save=self.save,
             weights=self.weights,
         )
+
+    @property
+    def convolves(self) -> bool:
+        """Whether a product of a step is a convolution."""
+        return any(isinstance(tap.form, Convolution) for tap in self.plan.taps)
 
     def multiplications(self) -> int:
         """In the products of a step."""

@@ -11,6 +11,7 @@ collective, and the cheap rest of the step is done by all devices alike:
 Axes of examples, and all but the last of a cell's own, are left to the compiler.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -26,6 +27,16 @@ class Gather(Protocol):
     """
 
     def __call__(self, x: Any, *, leading: int | None = None) -> Any: ...
+
+
+def devices(context: Any) -> int:
+    """How many devices the compiler spreads a program over, on its own."""
+    axes = context.module_context.axis_context
+    mesh = getattr(axes, "mesh", None)
+    if mesh is None:
+        return getattr(axes, "num_devices", 1)
+    sizes = mesh.shape.items()
+    return math.prod(size for name, size in sizes if name not in axes.manual_axes)
 
 
 def mesh_of(avals: Sequence[Any]) -> Any:

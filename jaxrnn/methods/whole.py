@@ -85,6 +85,8 @@ class Whole(NamedTuple):
         sizes = self.avals[-1].shape[1 : 1 + self.program.batch_ndim]
         if self.devices == 1 or not all(isinstance(size, int) for size in sizes):
             return None
+        if self.program.convolves:
+            return None
         fits = [i for i, size in enumerate(sizes) if size and size % self.devices == 0]
         return max(fits, key=lambda i: sizes[i], default=None)
 
@@ -92,6 +94,9 @@ class Whole(NamedTuple):
         """With segments that suit the shapes."""
         if self.segment is not None:
             length = self.segment
+        elif self.devices > 1 and self.truncate is None and self.program.convolves:
+            # No groups of examples: sums over devices then stand after the one segment.
+            length = self.steps
         else:
             wanted, steps = self.program.segment_length(self.copies), self.steps
             if self.truncate is None:

@@ -16,7 +16,8 @@ class LearnedCarry(Wrapper):
 
     The carry starts as the cell's own, zeros for most. `unroll` begins with it unless a
     carry is given, and every reset returns to it; gradients reach it on both ways. Leaves
-    of integers become parameters too, which `jax.grad` refuses without `allow_int`.
+    that are no state (`Cell.is_state`) are not learned: None stands for them. Those of
+    integers that are become parameters, which `jax.grad` refuses without `allow_int`.
 
     Args:
         cell: any cell, or combinator.
@@ -36,12 +37,22 @@ class LearnedCarry(Wrapper):
 
     def init(self, key: jax.Array) -> dict[str, Any]:
         params = self.cell.init(key)
+        carry = self.cell.initial_carry(params)
         # Copies: buffers of their own, of which each may be donated.
-        carry = jax.tree.map(jnp.array, self.cell.initial_carry(params))
+        learned = lambda leaf, is_state: jnp.array(leaf) if is_state else None  # noqa: E731
+        carry = jax.tree.map(learned, carry, self.cell.is_state(carry))
         return {"cell": params, "carry": carry}
 
     def initial_carry(self, params: dict[str, Any]) -> Any:
-        return params["carry"]
+        own = self.cell.initial_carry(params["cell"])
+        learned = jax.tree.leaves(params["carry"])
+        leaves, treedef = jax.tree.flatten(own)
+        state = jax.tree.leaves(self.cell.is_state(own))
+        given = iter(learned)
+        return treedef.unflatten(
+            next(given) if is_state else leaf
+            for leaf, is_state in zip(leaves, state, strict=True)
+        )
 
     def prepare(
         self, params: dict[str, Any], key: jax.Array | None = None

@@ -126,7 +126,8 @@ class WeightDrop(Wrapper):
     language models", ICLR 2018, arXiv 1708.02182.
 
     Args:
-        cell: a cell whose params have an entry `recurrent_kernel`, at any depth.
+        cell: a cell whose params have an entry `recurrent_kernel`, at any depth. Matrices
+            of other names that h meets, which some cells have beside it, stay whole.
         rate: the probability of being hidden, at least 0 and less than 1.
 
     Raises:

@@ -54,11 +54,11 @@ def mgu(cell, params, h, x):
 
 
 def minimal(cell, params, h, x):
-    z = np.tanh(x @ params["kernel"] + blocks(params, "bias", "z")["z"])
-    u = h @ params["recurrent_kernel"] + z @ params["latent_kernel"]
-    u = sigmoid(u + blocks(params, "gate_bias", "u")["u"])
-    h = u * h + (1 - u) * z
-    return h, h, {"u": u, "z": z}
+    n = np.tanh(x @ params["kernel"] + blocks(params, "bias", "n")["n"])
+    z = h @ params["recurrent_kernel"] + n @ params["latent_kernel"]
+    z = sigmoid(z + blocks(params, "gate_bias", "z")["z"])
+    h = z * h + (1 - z) * n
+    return h, h, {"z": z, "n": n}
 
 
 STEPS = {

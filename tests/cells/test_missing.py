@@ -81,6 +81,55 @@ def test_what_is_missing_is_found_as_by_a_loop(batch):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
+@pytest.mark.parametrize("x64", [True, False])
+def test_integers_are_no_less_than_floats(x64):
+    with jax.enable_x64(x64):
+        xs, times = np.array([[3], [4], [6]]), [0, 0.5, 1.25]
+        made = missing_input(xs, np.array([[1], [0], [1]]), times, 2.5)
+        assert made.x.dtype == made.delay.dtype == jnp.result_type(float)
+        np.testing.assert_array_equal(made.x[:, 0], [0.5, 0, 3.5])
+        np.testing.assert_array_equal(made.delay[:, 0], [0, 0.5, 1.25])
+        np.testing.assert_array_equal(made.last[:, 0], [0, 0.5, 0.5])
+        every = missing_input(xs)
+        assert every.observed.all()
+        np.testing.assert_array_equal(every.x, xs)
+
+
+@pytest.mark.parametrize("kind", ["float64", "int64", "list"])
+def test_times_keep_their_differences_without_x64(kind):
+    """Seconds since 1970, of which float32 knows every 128th; a year of minutes too."""
+    seconds = 1_700_000_000 + np.array([0, 20, 60, 31_536_000, 31_536_007])
+    with jax.enable_x64(False):
+        times = list(map(float, seconds)) if kind == "list" else seconds.astype(kind)
+        made = missing_input(np.ones((5, 2)), np.array(5 * [[1, 0]]), times)
+        assert made.delay.dtype == np.float32
+        np.testing.assert_array_equal(made.delay[:, 0], [0, 20, 40, 31_535_940, 7])
+        expected = seconds - seconds[0]
+        np.testing.assert_allclose(made.delay[:, 1], expected, rtol=1e-6)
+        finer = 1_700_000_000 + np.array([0, 0.25, 0.375])
+        made = missing_input(np.ones((3, 1), "float32"), None, finer)
+        np.testing.assert_array_equal(made.delay[:, 0], [0, 0.25, 0.125])
+
+
+def test_half_a_float_counts_its_delays_in_a_whole_one():
+    times, xs = jnp.arange(1000, dtype="int32"), jnp.ones((1000, 1), "bfloat16")
+    made = missing_input(xs, jnp.zeros((1000, 1)), times)
+    expected = np.arange(1000.0).astype(jnp.bfloat16)
+    np.testing.assert_array_equal(made.delay[:, 0], expected)
+
+
+def test_what_is_compiled_knows_the_steps_too():
+    xs = np.array([[1, np.nan], [np.nan, 2], [3, 4]])
+    compiled = jax.jit(missing_input)(xs)
+    jax.tree.map(np.testing.assert_array_equal, compiled, missing_input(xs))
+    np.testing.assert_array_equal(compiled.delay, [[0, 0], [1, 1], [2, 1]])
+
+
+def test_no_steps_at_all():
+    made = missing_input(np.zeros((0, 2)))
+    assert {leaf.shape for leaf in made} == {(0, 2)}
+
+
 def test_less_the_mean_it_is_the_papers_with_another_bias():
     """There what is missing goes to the mean, and z writes; x is as it was measured."""
     cell = cells.GRUD(4, 5)

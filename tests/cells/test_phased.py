@@ -119,6 +119,19 @@ def test_times_of_a_wider_dtype_do_not_widen_the_carry(dtype):
         np.testing.assert_allclose(k.astype("float64"), expected, atol=0.02)
 
 
+def test_a_time_may_be_a_number_of_python():
+    cell = cells.PhasedLSTM(3, 5, ratio_on=0.5)
+    params, x = params_of(cell), jnp.ones(3)
+    carry = cell.initial_carry(params)
+    for time in (3.5, 4):
+        expected = cell(params, carry, TimedInput(x, jnp.asarray(float(time))))
+        actual = cell(params, carry, TimedInput(x, time))
+        jax.tree.map(np.testing.assert_array_equal, actual, expected)
+    single = {name: leaf.astype("float32") for name, leaf in params.items()}
+    drive = cell.project(single, TimedInput(x.astype("float32"), 3.5))
+    assert {leaf.dtype for leaf in jax.tree.leaves(drive)} == {jnp.dtype("float32")}
+
+
 def test_ten_thousand_steps_of_large_inputs_stay_finite():
     cell = cells.PhasedLSTM(3, 4)
     params = jax.tree.map(lambda leaf: leaf.astype("float32"), params_of(cell))
@@ -132,6 +145,14 @@ def test_ten_thousand_steps_of_large_inputs_stay_finite():
     assert 0 < value <= 1
     for leaf in jax.tree.leaves(gradient):
         assert np.isfinite(leaf).all() and np.any(leaf)
+
+
+def test_a_leak_is_a_rate():
+    assert cells.PhasedLSTM(3, 5, leak=np.float64(0.1)) == cells.PhasedLSTM(
+        3, 5, leak=0.1
+    )
+    with pytest.raises(ValueError, match=r"PhasedLSTM: leak is 1, expected"):
+        cells.PhasedLSTM(3, 5, leak=1)
 
 
 @pytest.mark.parametrize("ratio_on", [0, 1.5, "0.5"])

@@ -244,6 +244,13 @@ def test_errors_name_the_field(kind, options, message):
         made(kind, **options)
 
 
-def test_a_sequence_without_steps_has_no_bound():
-    with pytest.raises(ValueError, match="steps is 0"):
-        cells.Lasting(0)
+@pytest.mark.parametrize("steps", [0, 1e-4, -1, float("nan"), "3", True])
+def test_a_sequence_without_steps_has_no_bound(steps):
+    with pytest.raises(ValueError, match=r"^cells.Lasting: steps is .*of at least 1"):
+        cells.Lasting(steps)
+
+
+def test_steps_of_numpy_are_pythons():
+    assert cells.Lasting(np.float64(7.5)) == cells.Lasting(7.5)
+    assert repr(cells.Lasting(np.int32(7))) == "cells.Lasting(steps=7)"
+    assert cells.Lasting(1).bound == 2

@@ -252,6 +252,31 @@ def test_the_exponential_is_orthogonal_and_scipys(size):
     np.testing.assert_allclose(Q, expected, rtol=0, atol=1e-14 * max(1, 10 * size))
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e5, 1e8, 1e20, 1e37])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_exponential_of_any_finite_matrix_is_orthogonal(scale, dtype):
+    A = scale * np.random.default_rng(3).normal(size=(3, 8, 8))
+    A = jnp.asarray(A, dtype)
+
+    def turn(A):
+        return exponential(A - A.T)
+
+    Q = np.asarray(jax.jit(jax.vmap(turn))(A))
+    assert Q.dtype == dtype
+    error = np.swapaxes(Q, 1, 2) @ Q - np.eye(8)
+    assert np.abs(error).max() < 20 * np.finfo(dtype).eps
+    slope = jax.jit(jax.grad(lambda A: jnp.sum(turn(A)[0])))(A[0])
+    assert np.isfinite(slope).all() and np.any(slope)
+
+
+def test_the_exponential_is_exact_up_to_the_norm_it_says():
+    """Of a turn by a known angle, which float64 tells from others to 2^24 eps."""
+    J = jnp.array([[0.0, 1.0], [-1.0, 0.0]])
+    for angle in (1e4, 1e6, 2.0**24 - 0.5):
+        c, s = np.cos(angle), np.sin(angle)
+        np.testing.assert_allclose(exponential(angle * J), [[c, s], [-s, c]], atol=1e-7)
+
+
 def test_the_exponential_has_derivatives_of_every_order():
     """exp(a J) is the turn by a, whose derivatives are known; at 0 too."""
     J = jnp.array([[0.0, 1.0], [-1.0, 0.0]])

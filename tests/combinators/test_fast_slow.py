@@ -7,7 +7,7 @@ import pytest
 from papers import equals_paper, taps
 from zoo import inputs_of, params_of
 
-from jaxrnn import GRU, Elman, FastSlow, FastSlowCarry, Zoneout, unroll
+from jaxrnn import GRU, Dense, Elman, FastSlow, FastSlowCarry, Zoneout, unroll
 
 
 def elman(params, h, x):
@@ -44,11 +44,27 @@ def test_the_output_that_is_kept_is_no_state():
     assert jnp.any(fast != y) and jnp.all(y == ys[-1])
 
 
+def test_a_list_of_cells_is_a_tuple_of_them_and_noise_is_that_of_single_steps():
+    noisy = GRU(3, 4, recurrent_dropout=0.5), GRU(2, 4, recurrent_dropout=0.5)
+    cell = FastSlow([*noisy], Zoneout(Elman(4, 2), 0.5))
+    assert cell == FastSlow(noisy, Zoneout(Elman(4, 2), 0.5))
+    params, xs, key = params_of(cell), inputs_of(cell, (4,)), jax.random.key(1)
+    carry, ys = cell.initial_carry(params), []
+    for t, x in enumerate(xs):
+        carry, y = cell(params, carry, x, key, t)
+        ys.append(y)
+    final, found = unroll(cell, params, xs, key=key)
+    np.testing.assert_allclose(found, jnp.stack(ys), rtol=1e-12)
+    assert jnp.any(found != unroll(cell, params, xs)[1])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), final, carry)
+
+
 @pytest.mark.parametrize(
     ("fast", "slow", "message"),
     [
         ((GRU(3, 5),), GRU(5, 2), "expected a tuple of at least two cells"),
         ((GRU(3, 5), GRU(2, 4)), GRU(5, 2), "the carry of fast[1] has the shapes"),
+        ((Dense(3, 5), Dense(2, 5)), GRU(5, 2), "which carries nothing, expected a cell"),
     ],
 )
 def test_errors(fast, slow, message):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from marks import by_default
-from zoo import ZOO, carry_of, inputs_of, noise_key, params_of
+from zoo import BASIC, ZOO, carry_of, inputs_of, noise_key, params_of
 
 from jaxrnn import GRU, LSTM, Elman, Scan, Stack, carry_gradients, trajectory, unroll
 
@@ -102,7 +102,9 @@ def setting(cell):
     return gradient, args, [*map(jax.device_put, args, shardings)]
 
 
-@pytest.mark.parametrize("name", by_default(ZOO, "gru", "dropouts"))
+@pytest.mark.parametrize(
+    "name", by_default(BASIC.keys() - {"conv_lstm"}, "gru", "dropouts")
+)
 def test_under_jit_gradients_are_summed_once_after_the_loops(name):
     cell = ZOO[name]
     gradient, args, spread = setting(cell)
@@ -115,8 +117,22 @@ def test_under_jit_gradients_are_summed_once_after_the_loops(name):
     close(compiled(*spread), expected)
 
 
+@pytest.mark.slow
+def test_convolutions_stay_where_their_examples_are():
+    """Forwards all of them do; back, no loop over steps has a collective."""
+    cell = ZOO["conv_lstm"]
+    _, (params, xs, *_), (spread_params, spread_xs, *_) = setting(cell)
+    run = lambda params, xs: jnp.sin(unroll(cell, params, xs)[1])  # noqa: E731
+    compiled = jax.jit(run).lower(spread_params, spread_xs).compile()
+    assert collectives(compiled.as_text()) == ([], [])
+    gradient = jax.jit(jax.grad(lambda *args: jnp.sum(run(*args)), (0, 1)))
+    compiled = gradient.lower(spread_params, spread_xs).compile()
+    assert collectives(compiled.as_text())[0] == []
+    close(compiled(spread_params, spread_xs), gradient(params, xs))
+
+
 # With noise each device would draw its own from the one key.
-QUIET = [name for name, cell in ZOO.items() if noise_key(cell) is None]
+QUIET = [name for name, cell in BASIC.items() if noise_key(cell) is None]
 
 
 @pytest.mark.parametrize("checked", [True, False])

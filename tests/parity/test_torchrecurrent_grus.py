@@ -85,7 +85,7 @@ CASES = {
     "mgu": Case(cells.MGU(3, H), "in", "in"),
     "minimal": Case(
         cells.MinimalRNN(3, H),
-        "z",
+        "n",
         "z",
         further={"latent_kernel": "weight_mm", "gate_bias": "bias_hh"},
     ),

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from zoo import ZOO, inputs_of, params_of
+from zoo import BASIC, inputs_of, params_of
 
 from jaxrnn import (
     LSTM,
@@ -17,7 +17,7 @@ from jaxrnn import (
     unroll,
 )
 
-every_cell = pytest.mark.parametrize("cell", ZOO.values(), ids=ZOO.keys())
+every_cell = pytest.mark.parametrize("cell", BASIC.values(), ids=BASIC.keys())
 
 
 # The program.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from marks import by_default
-from zoo import ZOO, carry_of, inputs_of, noise_key, params_of
+from zoo import BASIC, carry_of, inputs_of, noise_key, params_of
 
 from jaxrnn import (
     GRU,
@@ -25,7 +25,7 @@ from jaxrnn import (
 )
 from jaxrnn.arguments.keys import keys_in_time, prepare_key
 
-NOISY = {name: cell for name, cell in ZOO.items() if noise_key(cell) is not None}
+NOISY = {name: cell for name, cell in BASIC.items() if noise_key(cell) is not None}
 every_noisy_cell = pytest.mark.parametrize("cell", NOISY.values(), ids=NOISY.keys())
 every_dropout = pytest.mark.parametrize("kind", [Dropout, VariationalDropout])
 

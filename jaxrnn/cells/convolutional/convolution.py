@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
+from ...arguments.dtypes import promoted
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_sizes, is_whole
 from ...cell import Cell
@@ -152,13 +153,14 @@ class Convolutional(Cell[Params, Carry, Any], Generic[Carry]):
 
 def convolve(x: Any, kernel: Any, strides: Any, padding: Any, dilation: Any) -> jax.Array:
     """x * W, with x [*places, n] and W [*size, n, m]."""
+    dtype = promoted(x.dtype, kernel.dtype)
     axes = "DHW"[-(x.ndim - 1) :]
     if not isinstance(padding, str):
         padding = [tuple(pair) for pair in padding]
     numbers = f"N{axes}C", f"{axes}IO", f"N{axes}C"
     one = jax.lax.conv_general_dilated(
-        x[None],
-        kernel,
+        x[None].astype(dtype),
+        kernel.astype(dtype),
         strides,
         padding,
         rhs_dilation=dilation,

@@ -11,7 +11,7 @@ from ... import initializers
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_portions, check_positive, check_strength
 from ..gated import Drive, Gated, Params
-from .spectrum import spectral_radius
+from .spectrum import scaled_to
 
 
 def gamma(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
@@ -73,7 +73,7 @@ class EIRNN(Gated[jax.Array], kw_only=True):
         super().__post_init__()
         check_portions(self, "excitatory", "alpha")
         check_strength(self, "sigma")
-        check_positive(self, "spectral_radius", self.spectral_radius)
+        check_positive(self, "spectral_radius")
 
     @property
     def connections(self) -> np.ndarray:
@@ -90,8 +90,7 @@ class EIRNN(Gated[jax.Array], kw_only=True):
         balance = np.sum(excite, 0) / np.maximum(np.sum(inhibit, 0), 1)
         U = jnp.abs(params["recurrent_kernel"])
         U = U * jnp.asarray(excite - inhibit * balance, U.dtype)
-        radius = spectral_radius(U)
-        U = U * (self.spectral_radius / jnp.where(radius > 0, radius, 1))
+        U = scaled_to(self.spectral_radius, U)
         return params | {"kernel": jnp.abs(params["kernel"]), "recurrent_kernel": U}
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:

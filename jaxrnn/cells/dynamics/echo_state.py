@@ -1,7 +1,5 @@
 """A reservoir: a network that is drawn, and never trained."""
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 
@@ -9,12 +7,7 @@ from ... import initializers
 from ...arguments.numbers import check_portions, check_positive
 from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Gated, Params
-from .spectrum import spectral_radius
-
-
-def symmetric(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
-    """U(-1, 1) for every entry."""
-    return jax.random.uniform(key, shape, minval=-1.0)
+from .spectrum import scaled_to
 
 
 class EchoState(Gated[jax.Array], kw_only=True):
@@ -30,8 +23,8 @@ class EchoState(Gated[jax.Array], kw_only=True):
     applications of echo state networks with leaky-integrator neurons", 2007. The output
     is not fed back.
 
-    `init` makes U sparse and gives it the spectral radius asked for, exact to rounding,
-    where any eigenvalue is left; a few sparse units may have none but zero.
+    `init` makes U sparse and gives it the spectral radius asked for, to about one part in
+    a million, where any eigenvalue is left; a few sparse units may have none but zero.
 
     Args:
         input_size, hidden_size: I and H.
@@ -60,8 +53,8 @@ class EchoState(Gated[jax.Array], kw_only=True):
 
     blocks = ("h",)
 
-    kernel_init: initializers.Initializer = symmetric
-    recurrent_init: initializers.Initializer = symmetric
+    kernel_init: initializers.Initializer = initializers.Uniform(-1.0, 1.0)
+    recurrent_init: initializers.Initializer = initializers.Uniform(-1.0, 1.0)
     spectral_radius: float = 0.9
     connectivity: float = 0.1
     input_scaling: float = 1.0
@@ -71,8 +64,7 @@ class EchoState(Gated[jax.Array], kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_activations(self, "activation")
-        check_positive(self, "spectral_radius", self.spectral_radius)
-        check_positive(self, "input_scaling", self.input_scaling)
+        check_positive(self, "spectral_radius", "input_scaling")
         check_portions(self, "connectivity", "leak")
 
     def init(self, key: jax.Array) -> Params:
@@ -80,8 +72,7 @@ class EchoState(Gated[jax.Array], kw_only=True):
         U, coin = params["recurrent_kernel"], jax.random.fold_in(key, 4)
         connected = jax.random.bernoulli(coin, self.connectivity, U.shape)
         U = jnp.where(connected, U, jnp.zeros_like(U))
-        radius = spectral_radius(U)
-        U = U * (self.spectral_radius / jnp.where(radius > 0, radius, 1))
+        U = scaled_to(self.spectral_radius, U)
         kernel = self.input_scaling * params["kernel"]
         return params | {"kernel": kernel, "recurrent_kernel": U}
 

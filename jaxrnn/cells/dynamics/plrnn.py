@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ... import initializers
-from ...arguments.numbers import check_sizes
+from ...arguments.numbers import check_flags, check_sizes
 from ..gated import Drive, Driven, Gated, Params
 from .spectrum import spectral_radius
 
@@ -31,14 +31,6 @@ def small_normal(
 ) -> jax.Array:
     """N(0, 0.01^2) for every entry."""
     return 0.01 * jax.random.normal(key, shape)
-
-
-def row_uniform(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
-    """U(-a, a) with a = 1 / sqrt(rows)."""
-    bound = shape[0] ** -0.5
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
 class PLRNN(Gated[jax.Array], kw_only=True):
@@ -130,12 +122,13 @@ class ShallowPLRNN(Driven[jax.Array], kw_only=True):
     layer_size: int = 50
     clipped: bool = False
     decay_init: initializers.Initializer = autoregressive
-    inner_init: initializers.Initializer = row_uniform
-    outer_init: initializers.Initializer = row_uniform
+    inner_init: initializers.Initializer = initializers.row_uniform
+    outer_init: initializers.Initializer = initializers.row_uniform
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(self, layer_size=self.layer_size)
+        check_flags(self, "clipped")
         if self.clipped and not self.use_bias:
             raise ValueError(
                 "ShallowPLRNN: use_bias is False with clipped=True, expected True: "

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 
 from ...arguments.keys import Keys
 from ..activations import Activation, activation_of, check_activations
-from ..affine import unbiased
+from ..affine import padded, unbiased
 from ..gated import Drive, Gated, Params
-from .writing import padded
 
 
 class RAN(Gated[jax.Array], kw_only=True):

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.keys import Keys
+from ..affine import padded
 from ..gated import Drive, Driven, Gated, Params
-from .writing import padded
 
 
 class Bistable(Driven[jax.Array], kw_only=True):
@@ -55,7 +55,7 @@ class BR(Bistable, kw_only=True):
 
     Args:
         input_size, hidden_size: I and H.
-        recurrent_scale_init: see `jaxrnn.initializers`; ones, as the authors' code.
+        recurrent_init: that of u; ones, as in the authors' code.
         use_bias, kernel_init, bias_init: as `jaxrnn.cells.Driven` has them.
 
     Raises:
@@ -70,10 +70,10 @@ class BR(Bistable, kw_only=True):
         (10,) (2, 5) (7, 2, 5)
     """
 
-    recurrent_scale_init: initializers.Initializer = initializers.ones
+    recurrent_init: initializers.Initializer = initializers.ones
 
     def init(self, key: jax.Array) -> Params:
-        scale = "recurrent_scale_init", (2 * self.hidden_size,), ("a", "c")
+        scale = "recurrent_init", (2 * self.hidden_size,), ("a", "c")
         return super().init(key) | self.further(key, recurrent_scale=scale)
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:

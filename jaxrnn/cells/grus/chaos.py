@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.keys import Keys
+from ..affine import padded
 from ..gated import Drive, Gated, Params
-from .writing import padded
 
 
 def open_forget(

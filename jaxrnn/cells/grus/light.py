@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.keys import Keys
-from ..affine import unbiased
+from ..affine import padded, unbiased
 from ..gated import Drive, Gated, Params
-from .writing import Writing, padded
+from .writing import Writing
 
 
 class Light(Writing, kw_only=True):

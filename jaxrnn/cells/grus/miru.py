@@ -107,7 +107,7 @@ class MiRU2(Minion, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "reset_coefficient", self.reset_coefficient)
+        check_positive(self, "reset_coefficient")
 
     def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
         h = self.reset_coefficient * self.seen(carry, drive)

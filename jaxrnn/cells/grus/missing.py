@@ -4,9 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ... import initializers
+from ...arguments.dtypes import promoted
 from ...arguments.keys import Keys
+from ..affine import check_x
 from ..gated import Params
 from ..gru import GRU
 
@@ -35,9 +38,10 @@ def missing_input(
     """What a `GRUD` reads, of series with missing values.
 
     Args:
-        xs: `(T, *batch, I)`, anything where not observed.
+        xs: `(T, *batch, I)`, anything where not observed; integers become floats.
         observed: booleans of the same shape; by default where xs is no NaN.
-        times: `(T, *batch)`, of each step; by default 0, 1, 2, ...
+        times: `(T, *batch)`, of each step; by default 0, 1, 2, ... Their differences are
+            taken in their own precision: NumPy's may be seconds since 1970.
         mean: `(I,)`, of each feature over all that was observed in training, which is
             taken off, so that what fades goes to it; a number for all features.
 
@@ -55,9 +59,12 @@ def missing_input(
         [ True False False  True] [0. 1. 2. 3.] [0. 1. 1. 1.]
     """
     xs = jnp.asarray(xs)
+    if not jnp.issubdtype(xs.dtype, jnp.inexact):
+        xs = xs.astype(jnp.result_type(float))
     observed = ~jnp.isnan(xs) if observed is None else _there(jnp.asarray(observed))
     steps = jax.lax.broadcasted_iota("int32", xs.shape, 0)
-    times = steps[..., 0] if times is None else jnp.asarray(times)
+    times = steps[..., 0] if times is None else times
+    times = times if isinstance(times, jax.Array) else np.asarray(times)
     if observed.shape != xs.shape or times.shape != xs.shape[:-1]:
         raise ValueError(
             f"missing_input: xs has shape {xs.shape}, observed {observed.shape} and "
@@ -70,8 +77,9 @@ def missing_input(
     before = jnp.concatenate([-jnp.ones_like(until[:1]), until[:-1]])  # -1: none yet
     there = jnp.maximum(before, 0)
     last = jnp.take_along_axis(x, there, axis=0)
-    times = jnp.broadcast_to(times[..., None], xs.shape)
-    delay = times - jnp.take_along_axis(times, there, axis=0)
+    unseen = jnp.concatenate([jnp.ones_like(observed[:1]), ~observed[:-1]])
+    gaps = jnp.broadcast_to(_gaps(times)[..., None], xs.shape)
+    _, delay = jax.lax.associative_scan(_after, (unseen, gaps))
     return MissingInput(
         x=x,
         observed=observed,
@@ -155,6 +163,7 @@ class GRUD(GRU, kw_only=True):
     def project(
         self, params: Params, x: MissingInput, keys: Keys | None = None
     ) -> DecayedDrive:
+        check_x(self, x)
         observed = _there(x.observed)
         rate = params["input_decay"] * x.delay
         kept = _decay(params, "input_decay_bias", rate) * x.last
@@ -171,6 +180,25 @@ class GRUD(GRU, kw_only=True):
     def step(self, params: Params, carry: jax.Array, drive: Any) -> jax.Array:
         gate = self.gates(params, carry, drive)
         return (1 - gate["z"]) * gate["n"] + gate["z"] * (drive.decay * carry)
+
+
+def _gaps(times: Any) -> jax.Array:
+    """From the step before to each, floats; 0 for the first.
+
+    NumPy's are subtracted in NumPy: what JAX has of them may be rounded.
+    """
+    if isinstance(times, jax.Array):
+        gaps = jnp.diff(times, axis=0, prepend=times[:1])
+    else:
+        gaps = np.diff(times, axis=0, prepend=times[:1]).astype(float)
+    gaps = jnp.asarray(gaps)
+    return gaps.astype(promoted(gaps.dtype, "float32"))
+
+
+def _after(before: Any, now: Any) -> Any:
+    """Two stretches of steps as one: whether all is unseen in it, and the delay since."""
+    (earlier, delay), (unseen, more) = before, now
+    return earlier & unseen, more + jnp.where(unseen, delay, jnp.zeros_like(delay))
 
 
 def _there(observed: jax.Array) -> jax.Array:

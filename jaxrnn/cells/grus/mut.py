@@ -23,7 +23,7 @@ class Bare(Writing, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         name, sizes = type(self).__name__, (self.input_size, self.hidden_size)
-        if self.projection not in (None, True, False):
+        if not isinstance(self.projection, bool | None):
             raise ValueError(
                 f"{name}: projection is {self.projection!r}, expected None, True or False"
             )

@@ -137,22 +137,22 @@ class MGU(Writing, kw_only=True):
         return {"i": i, "n": jnp.tanh(drive_n + (i * h) @ kernel_n)}
 
 
-class MinimalRNN(Gated[jax.Array], kw_only=True):
+class MinimalRNN(Update, kw_only=True):
     """The minimal network: inputs go to a latent space, where one gate mixes them.
 
-        z  = tanh(x W + b)                              the latent input
-        u  = sigmoid(h U + z V + b_u)                   update gate, which keeps
-        h' = u h + (1 - u) z
+        n  = tanh(x W + b)                          the latent input: the paper's z
+        z  = sigmoid(h U + n V + b_z)               update gate, which keeps: its u
+        h' = z h + (1 - z) n
 
     with W = kernel [I, H], U = recurrent_kernel [H, H], V = latent_kernel [H, H], and
-    b_u = gate_bias [H]. The carry and the output are h, zeros at first. All but h U is
+    b_z = gate_bias [H]. The carry and the output are h, zeros at first. All but h U is
     made for all steps at once. Chen, "MinimalRNN: toward more interpretable and trainable
     recurrent neural networks", 2017, arXiv 1711.06788.
 
     Args:
         input_size, hidden_size: I and H.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
-            `jaxrnn.cells.Gated` has them; `recurrent_init` makes V and `bias_init` b_u
+            `jaxrnn.cells.Gated` has them; `recurrent_init` makes V and `bias_init` b_z
             too.
 
     Raises:
@@ -168,28 +168,28 @@ class MinimalRNN(Gated[jax.Array], kw_only=True):
         (7, 2, 5)
     """
 
-    blocks = ("z",)
+    blocks = ("n",)
+
+    @property
+    def recurrent_blocks(self) -> tuple[str, ...]:
+        return ("z",)
 
     def init(self, key: jax.Array) -> Params:
         H = self.hidden_size
         return super().init(key) | self.further(
             key,
-            latent_kernel=("recurrent_init", (H, H), ("u",)),
-            gate_bias=("bias_init", (H,), ("u",)),
+            latent_kernel=("recurrent_init", (H, H), ("z",)),
+            gate_bias=("bias_init", (H,), ("z",)),
         )
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Any:
-        z, keep = super().project(params, x, keys)
-        z = jnp.tanh(z)
-        u = z @ params["latent_kernel"]
-        return Drive((z, u + params["gate_bias"] if self.use_bias else u), keep)
+        n, keep = super().project(params, x, keys)
+        n = jnp.tanh(n)
+        z = n @ params["latent_kernel"]
+        return Drive((z + params["gate_bias"] if self.use_bias else z, n), keep)
 
     def gates(self, params: Params, carry: jax.Array, drive: Any) -> dict[str, jax.Array]:
-        """The activations {"u", "z"}, each [H], of the step from `carry`."""
-        z, u = drive.x
+        """The activations {"z", "n"}, each [H], of the step from `carry`."""
+        z, n = drive.x
         h = self.seen(carry, drive)
-        return {"u": jax.nn.sigmoid(u + h @ params["recurrent_kernel"]), "z": z}
-
-    def step(self, params: Params, carry: jax.Array, drive: Any) -> jax.Array:
-        gate = self.gates(params, carry, drive)
-        return gate["u"] * carry + (1 - gate["u"]) * gate["z"]
+        return {"z": jax.nn.sigmoid(z + h @ params["recurrent_kernel"]), "n": n}

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 
 from ...arguments.keys import Keys
 from ..activations import Activation, activation_of, check_activations
-from ..affine import affine
+from ..affine import affine, padded
 from ..gated import Carry, Driven, Params
-from .writing import padded
 
 
 class TRNN(Driven[jax.Array], kw_only=True):
@@ -61,7 +60,11 @@ class TRNN(Driven[jax.Array], kw_only=True):
 
 
 class TypedCarry(NamedTuple):
-    """The carry of a `TGRU`: h [H], and `previous` [3H], the product by the x before."""
+    """The carry of a `TGRU`: h [H], and `previous` [3H], the product by the x before.
+
+    That product is by the parameters of the step before: where a carry passes from one
+    update of the parameters to the next, it is of the old ones.
+    """
 
     h: jax.Array
     previous: jax.Array
@@ -69,7 +72,7 @@ class TypedCarry(NamedTuple):
 
 class TypedLSTMCarry(NamedTuple):
     """The carry of a `TLSTM`: h [H], which is shown, memory c [H], and `previous` [3H],
-    the product by the x before.
+    the product by the x before, and by the parameters of then, as in `TypedCarry`.
     """
 
     h: jax.Array

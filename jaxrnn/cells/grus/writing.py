@@ -1,7 +1,6 @@
-"""What these cells share: a gate that writes, and a bias for some of the columns."""
+"""What these cells share: a gate that writes."""
 
 import jax
-import jax.numpy as jnp
 
 from ..gated import Drive, Gated, Params
 
@@ -12,11 +11,3 @@ class Writing(Gated[jax.Array], kw_only=True):
     def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
         gate = self.gates(params, carry, drive)
         return (1 - gate["i"]) * carry + gate["i"] * gate["n"]
-
-
-def padded(params: Params) -> Params:
-    """With zeros for the last blocks of W, where b has only the first ones."""
-    if "bias" not in params:
-        return params
-    missing = params["kernel"].shape[1] - len(params["bias"])
-    return params | {"bias": jnp.pad(params["bias"], (0, missing))}

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import is_number
+from ...arguments.numbers import check_numbers
 from ..gated import Drive, Gated, Params
 from ..lstm import LSTMCarry, Memory
 
@@ -70,7 +70,7 @@ class JANET(Gated[jax.Array], kw_only=True):
 
     Raises:
         ValueError: for a size that is no positive int, a rate outside [0, 1), a beta that
-            is no number.
+            is no finite number.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -88,8 +88,7 @@ class JANET(Gated[jax.Array], kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_number(self.beta):
-            raise ValueError(f"JANET: beta is {self.beta!r}, expected a number")
+        check_numbers(self, "beta")
 
     def gates(
         self, params: Params, carry: jax.Array, drive: Drive

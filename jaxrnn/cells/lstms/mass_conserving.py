@@ -12,7 +12,7 @@ from ... import initializers
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_positive, check_sizes
 from ...cell import Cell
-from ..affine import draw
+from ..affine import check_x, draw
 from ..gated import Params
 from ..lstm import LSTMCarry
 
@@ -142,7 +142,7 @@ class MCLSTM(Store):
         super().__post_init__()
         check_sizes(self, mass_size=self.mass_size, hidden_size=self.hidden_size)
         check_sizes(self, auxiliary_size=self.auxiliary_size)
-        check_positive(self, "epsilon", self.epsilon)
+        check_positive(self, "epsilon")
         if self.normalization not in NORMALIZATIONS:
             raise ValueError(
                 f"MCLSTM: normalization is {self.normalization!r}, expected one of "
@@ -165,6 +165,7 @@ class MCLSTM(Store):
         return params
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
+        check_x(self, x)
         z = x.auxiliary @ params["kernel"]
         return x.mass, z + params["bias"] if self.use_bias else z
 

@@ -30,7 +30,7 @@ class Normalized(Gated[Carry], Generic[Carry], kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "epsilon", self.epsilon)
+        check_positive(self, "epsilon")
 
     @property
     def bias_blocks(self) -> tuple[str, ...]:

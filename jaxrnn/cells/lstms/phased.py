@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from ... import initializers
 from ...arguments.dtypes import promoted
 from ...arguments.keys import Keys
-from ...arguments.numbers import check_positive, check_rate
+from ...arguments.numbers import check_portions, check_rate
+from ..affine import check_x
 from ..gated import Drive, Params
 from ..lstm import LSTMCarry
 from .peephole import PeepholeLSTM
@@ -32,11 +33,6 @@ class PhasedDrive(NamedTuple):
 def periods(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
     """exp(U(0, 3)): from 1 to 20 units of time, as many short ones as long ones."""
     return jnp.exp(jax.random.uniform(key, shape, maxval=3.0))
-
-
-def phases(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
-    """U(0, 1)."""
-    return jax.random.uniform(key, shape)
 
 
 class PhasedLSTM(PeepholeLSTM, kw_only=True):
@@ -74,8 +70,8 @@ class PhasedLSTM(PeepholeLSTM, kw_only=True):
             `jaxrnn.cells.Gated` has them; the forget gate's bias starts at one.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1), a ratio_on
-            outside (0, 1].
+        ValueError: for a size that is no positive int, a rate or a leak outside [0, 1), a
+            ratio_on outside (0, 1].
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -92,16 +88,12 @@ class PhasedLSTM(PeepholeLSTM, kw_only=True):
     ratio_on: float = 0.05
     leak: float = 0.001
     period_init: initializers.Initializer = periods
-    shift_init: initializers.Initializer = phases
+    shift_init: initializers.Initializer = initializers.Uniform(0.0, 1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "ratio_on", self.ratio_on)
-        if self.ratio_on > 1:
-            raise ValueError(
-                f"PhasedLSTM: ratio_on is {self.ratio_on!r}, expected at most 1"
-            )
-        check_rate(self, "leak", self.leak)
+        check_portions(self, "ratio_on")
+        object.__setattr__(self, "leak", check_rate(self, "leak", self.leak))
 
     @property
     def input_shape(self) -> TimedInput:
@@ -119,10 +111,11 @@ class PhasedLSTM(PeepholeLSTM, kw_only=True):
     def project(
         self, params: Params, x: TimedInput, keys: Keys | None = None
     ) -> PhasedDrive:
-        lstm = super().project(params, x.x, keys)
-        dtype = promoted(x.time.dtype, params["period"].dtype)  # no time is rounded
+        check_x(self, x)
+        lstm, time = super().project(params, x.x, keys), jnp.asarray(x.time)
+        dtype = promoted(time.dtype, params["period"].dtype)  # no time is rounded
         tau, s = params["period"].astype(dtype), params["shift"].astype(dtype)
-        turns = (x.time.astype(dtype) - s) / jnp.abs(tau)
+        turns = (time.astype(dtype) - s) / jnp.abs(tau)
         phi, r = turns - jnp.floor(turns), self.ratio_on
         closed = self.leak * phi if keys is not None else jnp.zeros_like(phi)
         closing = jnp.where(phi < r, 2 - 2 * phi / r, closed)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
+from ...arguments.numbers import check_flags
 from ..gated import Params
 from ..lstm import LSTMCarry
 from .peephole import PeepholeLSTM
@@ -57,6 +58,7 @@ class ResLSTM(PeepholeLSTM, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_flags(self, "identity")
         if self.identity and self.input_size != self.hidden_size:
             raise ValueError(
                 f"ResLSTM: identity is True with input_size {self.input_size} and "

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
-from ...arguments.numbers import check_sizes, is_number
+from ...arguments.numbers import check_numbers, check_sizes
 from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Gated, Params
 
@@ -32,12 +32,7 @@ class Fast(Gated[jax.Array], kw_only=True):
         for name in ("kernel_rank", "recurrent_rank"):
             if getattr(self, name) is not None:
                 check_sizes(self, **{name: getattr(self, name)})
-        for name, value in self.scalars.items():
-            if not is_number(value):
-                raise ValueError(
-                    f"{type(self).__name__}: initial_{name} is {value!r}, expected a "
-                    "number"
-                )
+        check_numbers(self, *(f"initial_{name}" for name in self.scalars))
 
     def _parameters(self) -> dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]]:
         of = super()._parameters()
@@ -104,7 +99,7 @@ class FastRNN(Fast, kw_only=True):
 
     Raises:
         ValueError: for a size or a rank that is no positive int, a rate outside [0, 1),
-            an initial scalar that is no number, an unknown activation.
+            an initial scalar that is no finite number, an unknown activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -159,7 +154,7 @@ class FastGRNN(Fast, kw_only=True):
 
     Raises:
         ValueError: for a size or a rank that is no positive int, a rate outside [0, 1),
-            an initial scalar that is no number.
+            an initial scalar that is no finite number.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_sizes
+from ...arguments.numbers import check_flags, check_sizes
 from ..gated import Drive, Gated, Params, parted
 
 
@@ -63,6 +63,7 @@ class RHN(Gated[jax.Array], kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(self, depth=self.depth)
+        check_flags(self, "coupled")
 
     @property
     def blocks(self) -> tuple[str, ...]:  # pyright: ignore

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 
 from ... import initializers
-from ...arguments.numbers import is_number
+from ...arguments.numbers import is_number, of_python
 from ...value import Value
 from ..activations import Activation, activation_of, check_activations
 from ..gated import Driven, Params
@@ -26,7 +26,7 @@ class Lasting(Value):
         steps: T, the length of the sequences; without end, if not given: U(0, 1).
 
     Raises:
-        ValueError: if steps is no number above zero.
+        ValueError: if steps is no number of at least 1.
 
     Example:
         >>> import jaxrnn
@@ -39,10 +39,11 @@ class Lasting(Value):
     steps: float = float("inf")
 
     def __post_init__(self) -> None:
-        if not is_number(self.steps) or not self.steps > 0:
+        if not is_number(self.steps) or not self.steps >= 1:
             raise ValueError(
-                f"cells.Lasting: steps is {self.steps!r}, expected a number above zero"
+                f"cells.Lasting: steps is {self.steps!r}, expected a number of at least 1"
             )
+        object.__setattr__(self, "steps", of_python(self.steps))
 
     @property
     def bound(self) -> float:

@@ -18,7 +18,7 @@ class Antisymmetric(Made, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "epsilon", self.epsilon)
+        check_positive(self, "epsilon")
         check_strength(self, "gamma")
 
     def matrix(self, kernel: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ from ... import initializers
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_sizes, is_whole
 from ..activations import Activation, activation_of, check_activations
+from ..affine import check_x
 from ..gated import Drive, Gated, Params
 from .elapsed import Elapsing
 
@@ -42,6 +43,7 @@ class Backbone(Elapsing, Gated[jax.Array], kw_only=True):
                 f"{type(self).__name__}: backbone_layers is {self.backbone_layers!r}, "
                 "expected an int of at least 0"
             )
+        object.__setattr__(self, "backbone_layers", int(self.backbone_layers))
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -75,6 +77,7 @@ class Backbone(Elapsing, Gated[jax.Array], kw_only=True):
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Drive:
         if not self.timed:
             return super().project(params, x, keys)
+        check_x(self, x)
         untimed = dataclasses.replace(self, timed=False)
         drive = untimed.project(params, x.x, keys)
         return Drive((drive.x, x.elapsed), drive.keep)

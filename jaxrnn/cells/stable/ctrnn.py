@@ -59,8 +59,7 @@ class CTRNN(Gated[jax.Array], kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "tau", self.tau)
-        check_positive(self, "dt", self.dt)
+        check_positive(self, "tau", "dt")
         if self.dt > self.tau:
             raise ValueError(
                 f"CTRNN: dt is {self.dt!r} and tau is {self.tau!r}, expected a dt of at "

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-from ...arguments.numbers import check_positive
+from ...arguments.numbers import check_flags, check_positive
 from ...cell import Cell
 
 
@@ -29,7 +29,8 @@ class Elapsing(Cell):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "elapsed", self.elapsed)
+        check_flags(self, "timed")
+        check_positive(self, "elapsed")
 
     @property
     def input_shape(self) -> Any:

@@ -53,7 +53,7 @@ class LEM(YZ, Gated[YZCarry], kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "dt", self.dt)
+        check_positive(self, "dt")
 
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
         return parted(params, 3 * self.hidden_size)

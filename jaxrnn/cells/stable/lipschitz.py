@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_positive, check_strength, is_number
+from ...arguments.numbers import check_numbers, check_positive, check_strength
 from ..gated import Drive, Params
 from .matrices import Made, damped, gaussian
 
@@ -61,12 +61,13 @@ class LipschitzRNN(Made, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not is_number(self.beta) or not 0 <= self.beta <= 1:
+        check_numbers(self, "beta")
+        if not 0 <= self.beta <= 1:
             raise ValueError(
                 f"LipschitzRNN: beta is {self.beta!r}, expected a number between 0 and 1"
             )
         check_strength(self, "gamma")
-        check_positive(self, "epsilon", self.epsilon)
+        check_positive(self, "epsilon")
         if self.solver not in SOLVERS:
             raise ValueError(
                 f'LipschitzRNN: solver is {self.solver!r}, expected "euler" or "midpoint"'

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
-from ...arguments.numbers import check_sizes, check_strength
+from ...arguments.numbers import check_flags, check_sizes, check_strength
+from ..affine import check_x
 from ..gated import Params
 from .elapsed import Elapsing
 
@@ -114,6 +115,7 @@ class LTC(Elapsing, kw_only=True):
             hidden_size=self.hidden_size,
             ode_unfolds=self.ode_unfolds,
         )
+        check_flags(self, "softplus")
         check_strength(self, "epsilon")
 
     def init(self, key: jax.Array) -> Params:
@@ -144,6 +146,7 @@ class LTC(Elapsing, kw_only=True):
         }
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> Any:
+        check_x(self, x)
         x, elapsed = self.parts(x)
         pull, weight = params["sensory"].sums(x)
         sums = params["leak"] + pull, params["gleak"] + weight + self.epsilon

@@ -14,7 +14,7 @@ from ..affine import unbiased
 from ..gated import Drive, Params
 from .matrices import Made
 
-SQUARINGS = 16
+SQUARINGS = 24
 
 
 def exponential(X: jax.Array) -> jax.Array:
@@ -22,17 +22,32 @@ def exponential(X: jax.Array) -> jax.Array:
 
     Of Y = X / 2^s with eigenvalues of at most one, the terms up to Y^19 / 19! are exp(Y)
     and its derivatives to rounding; squared s times, that is exp(X) but for rounding,
-    which the last line takes away. There is no system to solve, so that this is as fast
-    as products are, on every device and under `jax.vmap`.
+    which is taken away on the way, and by the last line. There is no system to solve, so
+    that this is as fast as products are, on every device and under `jax.vmap`.
+
+    So it is for eigenvalues up to 2^24, where float32 cannot tell an angle from another.
+    Of a larger X, as long as it is finite, this is the exponential of a part of it, and
+    as orthogonal.
     """
     dtype = X.dtype if jnp.finfo(X.dtype).bits >= 32 else jnp.float32
     times = functools.partial(jnp.matmul, precision="highest")
     X, I = X.astype(dtype), jnp.eye(len(X), dtype=dtype)
+
+    def halvings(size: jax.Array) -> jax.Array:
+        return jnp.maximum(jnp.ceil(jnp.log2(jax.lax.stop_gradient(size))), 0)
+
+    def halved(X: jax.Array, s: jax.Array) -> jax.Array:
+        return X * jnp.ldexp(jnp.ones((), dtype), -s.astype(jnp.int32))
+
+    def corrected(Q: jax.Array) -> jax.Array:
+        return Q + times(Q, I - times(Q.T, Q)) / 2
+
+    first = halvings(jnp.max(jnp.abs(X)))  # so that X^4 is finite
+    X = halved(X, first)
     X2 = times(X, X)
     X3, X4 = times(X, X2), times(X2, X2)
-    size = jax.lax.stop_gradient(jnp.max(jnp.sum(jnp.abs(X4), axis=0))) ** 0.25
-    s = jnp.clip(jnp.ceil(jnp.log2(size)), 0, SQUARINGS)
-    scale = jnp.ldexp(jnp.ones((), dtype), -s.astype(jnp.int32))
+    more = halvings(jnp.max(jnp.sum(jnp.abs(X4), axis=0)) ** 0.25)
+    s, scale = first + more, halved(jnp.ones((), dtype), more)
     powers = I, scale * X, scale**2 * X2, scale**3 * X3
 
     def terms(k: int) -> jax.Array:
@@ -43,11 +58,16 @@ def exponential(X: jax.Array) -> jax.Array:
     for k in (12, 8, 4, 0):
         Q = terms(k) + times(scale**4 * X4, Q)
 
-    def square(Q: jax.Array, more: jax.Array) -> tuple[jax.Array, None]:
-        return jax.lax.cond(more, lambda Q: times(Q, Q), lambda Q: Q, Q), None
+    def squared(Q: jax.Array, k: jax.Array) -> jax.Array:
+        Q = times(Q, Q)  # and twice as far from orthogonal
+        return jax.lax.cond(k % 4 == 3, corrected, lambda Q: Q, Q)
 
-    Q = jax.lax.scan(square, Q, jnp.arange(SQUARINGS, dtype=dtype) < s)[0]
-    return Q + times(Q, I - times(Q.T, Q)) / 2
+    @jax.checkpoint  # of the squarings that are not taken, nothing is kept but Q
+    def square(Q: jax.Array, k: jax.Array) -> tuple[jax.Array, None]:
+        return jax.lax.cond(k < s, squared, lambda Q, k: Q, Q, k), None
+
+    each = jnp.arange(SQUARINGS, dtype=dtype)
+    return corrected(jax.lax.scan(square, Q, each)[0])
 
 
 def _planes(angles: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -75,13 +95,6 @@ def henaff(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.
     angles = (shape[0] // 2,)
     turns = jax.random.uniform(key, angles, minval=-math.pi, maxval=math.pi)
     return _planes(turns, shape)
-
-
-def hundredth_uniform(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
-    """U(-1/100, 1/100): the default bias of the ExpRNN."""
-    return jax.random.uniform(key, shape, minval=-0.01, maxval=0.01)
 
 
 class ExpRNN(Made, kw_only=True):
@@ -124,7 +137,7 @@ class ExpRNN(Made, kw_only=True):
         jax.nn.initializers.he_normal
     )
     recurrent_init: initializers.Initializer = cayley
-    bias_init: initializers.Initializer = hundredth_uniform
+    bias_init: initializers.Initializer = initializers.Uniform(-0.01, 0.01)
 
     def matrix(self, kernel: jax.Array) -> jax.Array:
         return exponential(kernel - kernel.T).astype(kernel.dtype)

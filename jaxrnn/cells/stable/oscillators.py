@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
-from ...arguments.numbers import check_positive, check_strength
+from ...arguments.numbers import check_flags, check_positive, check_strength
 from ..gated import Drive, Driven, Gated, Params
 
 
@@ -29,18 +29,6 @@ class YZ(Driven[YZCarry], kw_only=True):
         return carry.y
 
 
-def _uniform(key: jax.Array, shape: tuple[int, ...], variance: float) -> jax.Array:
-    bound = (3 * variance / shape[0]) ** 0.5
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-
-def affine_uniform(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
-    """U(-a, a) with a = 1 / sqrt(rows): the default kernels of the CoRNN."""
-    return _uniform(key, shape, 1 / 3)
-
-
 def leaky_uniform(
     key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
 ) -> jax.Array:
@@ -48,21 +36,8 @@ def leaky_uniform(
 
     U(-a, a) with a = sqrt(6 / (1 + 8^2) / rows).
     """
-    return _uniform(key, shape, 2 / 65)
-
-
-def unit_uniform(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
-    """U(0, 1): the default recurrent scale of the UnICORNN."""
-    return jax.random.uniform(key, shape)
-
-
-def tenth_uniform(
-    key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
-) -> jax.Array:
-    """U(-1/10, 1/10): the default control of the UnICORNN."""
-    return jax.random.uniform(key, shape, minval=-0.1, maxval=0.1)
+    bound = (6 / 65 / shape[0]) ** 0.5
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
 class CoRNN(YZ, Gated[YZCarry], kw_only=True):
@@ -107,8 +82,8 @@ class CoRNN(YZ, Gated[YZCarry], kw_only=True):
 
     blocks = ("a",)
 
-    kernel_init: initializers.Initializer = affine_uniform
-    recurrent_init: initializers.Initializer = affine_uniform
+    kernel_init: initializers.Initializer = initializers.row_uniform
+    recurrent_init: initializers.Initializer = initializers.row_uniform
     dt: float = 0.1
     gamma: float = 1.0
     epsilon: float = 1.0
@@ -116,9 +91,9 @@ class CoRNN(YZ, Gated[YZCarry], kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "dt", self.dt)
-        check_strength(self, "gamma")
-        check_strength(self, "epsilon")
+        check_positive(self, "dt")
+        check_strength(self, "gamma", "epsilon")
+        check_flags(self, "implicit")
 
     @property
     def state_size(self) -> int:
@@ -175,14 +150,14 @@ class UnICORNN(YZ, kw_only=True):
     blocks = ("a",)
 
     kernel_init: initializers.Initializer = leaky_uniform
-    recurrent_init: initializers.Initializer = unit_uniform
-    control_init: initializers.Initializer = tenth_uniform
+    recurrent_init: initializers.Initializer = initializers.Uniform(0.0, 1.0)
+    control_init: initializers.Initializer = initializers.Uniform(-0.1, 0.1)
     dt: float = 0.1
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_positive(self, "dt", self.dt)
+        check_positive(self, "dt")
         check_strength(self, "alpha")
 
     def init(self, key: jax.Array) -> Params:
