@@ -444,6 +444,28 @@ def test_vmap_over_examples_equals_batch_axes(cell):
     close(gradients_of(apart, params, xs, carry), expected)
 
 
+@pytest.mark.parametrize("name", sorted(OF_THE_ZOO))
+def test_what_is_prepared_is_left_as_it_is(name):
+    """A step that is called alone prepares again what `unroll` has prepared."""
+    cell = ZOO[name]
+    once = cell.prepare(params_of(cell))
+    chex.assert_trees_all_equal(cell.prepare(once), once)
+
+
+@every_zoo_cell
+def test_narrow_inputs_keep_a_wide_carry(cell):
+    params, xs, _ = jax.tree.map(
+        lambda leaf: leaf.astype("float32") if leaf.dtype == "float64" else leaf,
+        example(cell, (2,)),
+    )
+    narrow = jax.tree.map(
+        lambda leaf: leaf.astype("bfloat16") if leaf.dtype == "float32" else leaf, xs
+    )
+    final, ys = unroll(cell, params, narrow)
+    assert {leaf.dtype for leaf in jax.tree.leaves(ys)} == {jnp.dtype("bfloat16")}
+    assert all(leaf.dtype == "float32" for leaf in floats(final))
+
+
 @every_zoo_cell
 def test_half_precision_stays_near_and_keeps_its_dtypes(cell):
     params, xs, _ = jax.tree.map(

@@ -62,7 +62,28 @@ class Heads(Cell):
         return jnp.tanh(drive + product.reshape(6))
 
 
+class TwoForms(Convolved):
+    """One kernel in two products, of which one has strides and is done as JAX does it."""
+
+    def init(self, key):
+        return {"first": jax.random.normal(key, (3, CHANNELS, CHANNELS))}
+
+    def step(self, params, carry, drive):
+        def convolve(strides, padding, dilation):
+            return jax.lax.conv_general_dilated(
+                carry[None],
+                params["first"],
+                window_strides=(strides,),
+                padding=padding,
+                lhs_dilation=(dilation,),
+                dimension_numbers=("NHC", "HIO", "NHC"),
+            )[0]
+
+        return jnp.tanh(drive + convolve(1, "SAME", 1) + convolve(2, [(1, 1)], 2))
+
+
 CELLS = {
+    "two_forms": (TwoForms(), 2),
     "convolutions": (Convolved(), 2),
     "dilated": (Convolved(dilation=2), 2),
     "heads": (Heads(), 1),

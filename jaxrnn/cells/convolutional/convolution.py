@@ -11,7 +11,7 @@ from ...arguments.dtypes import promoted
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_sizes, is_whole
 from ...cell import Cell
-from ..affine import draw
+from ..affine import check_x, draw
 from ..gated import Carry, Params
 
 Padding = str | tuple[tuple[int, int], ...]
@@ -139,12 +139,7 @@ class Convolutional(Cell[Params, Carry, Any], Generic[Carry]):
         return jnp.zeros((*self.places, self.hidden_size), params["kernel"].dtype)
 
     def project(self, params: Params, x: Any, keys: Keys | None = None) -> jax.Array:
-        if x.shape != self.input_shape:
-            raise ValueError(
-                f"{type(self).__name__}.project: x has shape {x.shape}, expected "
-                f"{self.input_shape} for {self}: one example at one time step, channels "
-                "last; unroll and jax.vmap add the other axes"
-            )
+        check_x(self, x)
         product = self._of_input(x, params["kernel"])
         if "bias" not in params:
             return product
