@@ -118,16 +118,14 @@ def launch(args: Any) -> None:
         errors = log_of(args, i).open("w") if i else None
         children.append(subprocess.Popen(child, stdout=errors, stderr=errors))
     try:
-        codes = [None]
+        codes: list[int | None] = [None]
         while None in codes:
             time.sleep(0.1)
             codes = [child.poll() for child in children]
-            bad = [i for i, code in enumerate(codes) if code]
-            if bad:
+            if any(codes):
                 stop(children)
                 # One that was killed is why the others failed.
-                i = min(bad, key=lambda i: codes[i])
-                code = codes[i]
+                code, i = min((code, i) for i, code in enumerate(codes) if code)
                 how = signal.Signals(-code).name if code < 0 else f"the status {code}"
                 log = log_of(args, i)
                 said = f"; what it said is in {log}" if log.exists() else ""
