@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 LEAST = 1e-6  # smaller gradients have the colour of this one
 COLOURS = dict(
@@ -41,8 +41,10 @@ def draw(rows: list[tuple[str, dict]], args: Any, path: Path) -> None:
     panels[0].set_yticks(range(len(rows)), names, fontsize=8)
     for label, colour in zip(panels[0].get_yticklabels(), colours, strict=True):
         label.set_color(colour)
-    bar = figure.colorbar(image, ax=panels[1], location="right", pad=0.01, shrink=0.5)
-    bar.set_label("size of the gradient, of that at lag 0", fontsize=9)
+    bar = figure.colorbar(
+        image, ax=panels[:2], location="bottom", shrink=0.4, aspect=40, pad=0.01
+    )
+    bar.set_label("size of the gradient, where it starts: 1", fontsize=9)
     measured = (
         ("accuracy", 100, f"{args.data}: % right", (0, 100)),
         ("adding", 100, "adding: error,\n% of a guess", (0, 120)),
@@ -60,13 +62,13 @@ def draw(rows: list[tuple[str, dict]], args: Any, path: Path) -> None:
     panels[4].set_xscale("log")
     low, high = panels[4].get_xlim()
     panels[4].set_xlim(min(low, 0.3), max(high, 3))
-    panels[4].xaxis.set_major_formatter(ScalarFormatter())
+    panels[4].xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    panels[4].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     panels[4].xaxis.set_minor_formatter(NullFormatter())
     panels[4].set_title("cost: µs a step\nand sequence", fontsize=11)
     for axes in panels[2:]:
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=8)
-    panels[0].invert_yaxis()
     panels[0].margins(y=0.01)
     families = dict.fromkeys(row["family"] for _, row in rows)
     handles = [Patch(color=COLOURS[family], label=family) for family in families]
@@ -81,8 +83,14 @@ def draw(rows: list[tuple[str, dict]], args: Any, path: Path) -> None:
 
 
 def lags(axes: Any, profiles: list[np.ndarray]) -> Any:
-    """Rows of colours: the size of a gradient by lag."""
-    parts = [profile / max(profile[0], np.finfo(np.float32).tiny) for profile in profiles]
+    """Rows of colours: the size of a gradient by lag.
+
+    It starts at the first lag where it is not zero: some outputs do not read the state.
+    """
+    starts = [profile[np.argmax(profile > 0)] for profile in profiles]
+    parts = [
+        p / start if start > 0 else p for p, start in zip(profiles, starts, strict=True)
+    ]
     image = axes.imshow(
         np.clip(np.nan_to_num(np.stack(parts), posinf=10, nan=LEAST), LEAST, 10),
         norm=LogNorm(LEAST, 10),
