@@ -1,19 +1,30 @@
 """What functions return, known to `jax.export`, so that an exported one has a file."""
 
+from typing import Any
+
 from jax import export
 
+from . import cells
 from .arguments.keys import Keys
 from .attention.attending import AttentionCarry, Memory
-from .cells.lstm import LSTMCarry
+from .combinators import FastSlowCarry
 from .context import Context
 from .decoding import Beams, Generated
 from .gradients.gates import Saturation
 from .gradients.lags import LagProfile
 from .gradients.lyapunov import LyapunovSpectrum
 from .ragged import Packed
+from .wrappers import MultiscaleCarry
 
-TUPLES = (AttentionCarry, Beams, Generated, Keys, LSTMCarry, LagProfile)
-TUPLES += (LyapunovSpectrum, Memory, Packed, Saturation)
+
+def is_tuple(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, tuple)
+
+
+TUPLES = (AttentionCarry, Beams, FastSlowCarry, Generated, Keys, LagProfile)
+TUPLES += (LyapunovSpectrum, Memory, MultiscaleCarry, Packed, Saturation)
+# The carries and inputs of cells.
+TUPLES += tuple(value for value in vars(cells).values() if is_tuple(value))
 
 for kind in TUPLES:
     export.register_namedtuple_serialization(

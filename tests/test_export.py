@@ -119,7 +119,7 @@ def test_what_functions_return_has_a_file():
 def test_every_public_tuple_is_registered():
     public = {
         value
-        for value in vars(jaxrnn).values()
+        for value in (*vars(jaxrnn).values(), *vars(jaxrnn.cells).values())
         if isinstance(value, type) and issubclass(value, tuple)
     }
     assert public <= set(serialization.TUPLES)

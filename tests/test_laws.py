@@ -444,10 +444,9 @@ def test_vmap_over_examples_equals_batch_axes(cell):
     close(gradients_of(apart, params, xs, carry), expected)
 
 
-@pytest.mark.parametrize("name", sorted(OF_THE_ZOO))
-def test_what_is_prepared_is_left_as_it_is(name):
+@every_zoo_cell
+def test_what_is_prepared_is_left_as_it_is(cell):
     """A step that is called alone prepares again what `unroll` has prepared."""
-    cell = ZOO[name]
     once = cell.prepare(params_of(cell))
     chex.assert_trees_all_equal(cell.prepare(once), once)
 

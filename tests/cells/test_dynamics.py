@@ -213,6 +213,7 @@ def test_updates_cannot_break_the_law():
     assert (U[:4] > 0).any() and (U[4] < 0).any()
 
 
+@pytest.mark.slow
 def test_noise_is_that_of_an_euler_step():
     """Of a network with no weights, whose x is the noise itself and then its decay."""
     cell = cells.EIRNN(3, 1000, alpha=0.3, sigma=0.2)

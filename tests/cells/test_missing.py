@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import by_default
 from papers import blocks, equals_paper, every_bias, relu, sigmoid, sums, taps
 from zoo import inputs_of, params_of, random_like
 
@@ -64,7 +65,7 @@ def of_the_paper(xs, observed, times, mean):
     return MissingInput(np.where(observed, xs - mean, 0), observed, delay, last)
 
 
-@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+@pytest.mark.parametrize("batch", by_default([(), (2,), (2, 3)], (2,)))
 def test_what_is_missing_is_found_as_by_a_loop(batch):
     xs, observed, times, mean = series(*batch)
     expected = of_the_paper(xs, observed, times, mean)
@@ -95,7 +96,7 @@ def test_integers_are_no_less_than_floats(x64):
         np.testing.assert_array_equal(every.x, xs)
 
 
-@pytest.mark.parametrize("kind", ["float64", "int64", "list"])
+@pytest.mark.parametrize("kind", by_default(["float64", "int64", "list"], "list"))
 def test_times_keep_their_differences_without_x64(kind):
     """Seconds since 1970, of which float32 knows every 128th; a year of minutes too."""
     seconds = 1_700_000_000 + np.array([0, 20, 60, 31_536_000, 31_536_007])
@@ -111,6 +112,7 @@ def test_times_keep_their_differences_without_x64(kind):
         np.testing.assert_array_equal(made.delay[:, 0], [0, 0.25, 0.125])
 
 
+@pytest.mark.slow
 def test_half_a_float_counts_its_delays_in_a_whole_one():
     times, xs = jnp.arange(1000, dtype="int32"), jnp.ones((1000, 1), "bfloat16")
     made = missing_input(xs, jnp.zeros((1000, 1)), times)
@@ -197,6 +199,7 @@ def test_decays_of_zero_change_nothing_at_first_and_learn():
     assert np.all(gradient["input_decay"][jnp.array([0, 1, 3])] != 0)
 
 
+@pytest.mark.slow
 def test_long_delays_stay_finite():
     cell = cells.GRUD(3, 4)
     params = jax.tree.map(lambda leaf: leaf.astype("float32"), params_of(cell))

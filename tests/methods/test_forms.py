@@ -82,6 +82,7 @@ class TwoForms(Convolved):
         return jnp.tanh(drive + convolve(1, "SAME", 1) + convolve(2, [(1, 1)], 2))
 
 
+BY_DEFAULT = {"convolutions", "heads"}
 CELLS = {
     "two_forms": (TwoForms(), 2),
     "convolutions": (Convolved(), 2),
@@ -89,7 +90,13 @@ CELLS = {
     "heads": (Heads(), 1),
     "heads_last": (Heads(equation="hd,edh->he"), 1),
 }
-every_cell = pytest.mark.parametrize(("cell", "count"), CELLS.values(), ids=CELLS)
+every_cell = pytest.mark.parametrize(
+    ("cell", "count"),
+    [
+        pytest.param(*case, id=name, marks=() if name in BY_DEFAULT else pytest.mark.slow)
+        for name, case in CELLS.items()
+    ],
+)
 
 
 def close(a, b):
@@ -140,6 +147,7 @@ def test_gradients_equal_those_of_a_loop_in_every_mode(cell, count):
     close(jax.tree.map(lambda a: a[1], side), twice)
 
 
+@pytest.mark.slow
 @every_cell
 def test_second_derivatives_equal_those_of_a_loop(cell, count):
     params, xs, carry = example(cell, steps=3)
