@@ -165,7 +165,7 @@ class Uniform(Value):
         >>> small = jaxrnn.initializers.Uniform(-0.1, 0.1)
         >>> bias = jaxrnn.GRU(3, 5, bias_init=small).init(jax.random.key(0))["bias"]
         >>> print(bias.shape, bool((abs(bias) <= 0.1).all()))
-        (20,) True
+        (15,) True
     """
 
     low: float

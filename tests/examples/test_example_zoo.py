@@ -43,7 +43,7 @@ def test_a_row_for_each_and_a_figure(tmp_path):
         assert len(row["accuracy"]) == len(row["adding"]) == 2
         assert all(0 <= share <= 1 for share in row["accuracy"])
         assert all(math.isfinite(part) and part > 0 for part in row["adding"])
-        assert row["before"][0] > 0 and row["microseconds"] > 0
+        assert max(row["before"]) > 0 and row["microseconds"] > 0
     assert rows["LSTM"]["parameters"] == 4 * 8 * (2 + 8 + 1)
     assert (tmp_path / "zoo.png").stat().st_size > 10_000
 
