@@ -460,7 +460,8 @@ def test_narrow_inputs_keep_a_wide_carry(cell):
     narrow = jax.tree.map(
         lambda leaf: leaf.astype("bfloat16") if leaf.dtype == "float32" else leaf, xs
     )
-    final, ys = unroll(cell, params, narrow)
+    with jax.numpy_dtype_promotion("standard"):
+        final, ys = unroll(cell, params, narrow)
     assert {leaf.dtype for leaf in jax.tree.leaves(ys)} == {jnp.dtype("bfloat16")}
     assert all(leaf.dtype == "float32" for leaf in floats(final))
 
