@@ -103,6 +103,14 @@ def test_every_product_of_a_step_is_found(kind, count):
     assert taps(kind((4, 4, 2), 3)) == count
 
 
+def test_numbers_of_numpy_are_those_of_python():
+    size = np.int64(3)
+    cell = cells.ConvGRU((np.int64(4), 2), size, kernel_size=size, strides=(size,))
+    assert repr(cell) == (
+        "cells.ConvGRU(input_shape=(4, 2), hidden_size=3, strides=(3,))"
+    )
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [

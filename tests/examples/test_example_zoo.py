@@ -1,9 +1,12 @@
 """All cells on two tasks: that all are there, and a tiny run of some."""
 
+import gzip
+import importlib
 import json
 import math
 import sys
 
+import numpy as np
 import pytest
 from program import EXAMPLES, refused, run
 from zoo import ZOO, within
@@ -46,6 +49,29 @@ def test_a_row_for_each_and_a_figure(tmp_path):
         assert max(row["before"]) > 0 and row["microseconds"] > 0
     assert rows["LSTM"]["parameters"] == 4 * 8 * (2 + 8 + 1)
     assert (tmp_path / "zoo.png").stat().st_size > 10_000
+
+
+def test_garments_are_read_row_by_row(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.delitem(sys.modules, "zoo")  # the table of the tests
+    example = importlib.import_module("zoo")
+    monkeypatch.setattr(example, "FASHION", tmp_path / "none")
+    with pytest.raises(SystemExit):
+        example.fashion()
+    assert (
+        "apt install dataset-fashion-mnist, or --data digits" in capsys.readouterr().err
+    )
+    monkeypatch.setattr(example, "FASHION", tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+    for part in ("train", "t10k"):
+        with gzip.open(tmp_path / f"{part}-images-idx3-ubyte.gz", "wb") as file:
+            file.write(bytes(16) + pixels.tobytes())
+        with gzip.open(tmp_path / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
+            file.write(bytes(8) + bytes([7, 0, 9]))
+    task = example.images_task("fashion")
+    xs, labels = task.test
+    assert (task.inputs, task.outputs) == (28, 10) and labels.tolist() == [7, 0, 9]
+    np.testing.assert_allclose(xs[5, 1], pixels[1, 5] / 255, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What cells with convolutions share: places, kernels, x * W + b."""
 
 import dataclasses
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +38,20 @@ class Convolutional(Cell[Params, Carry, Any], Generic[Carry]):
     Raises:
         ValueError: for another number of axes, for a size that is no positive int, for
             places that the padding leaves none of.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> class ConvElman(jaxrnn.cells.Convolutional[jax.Array]):
+        ...     blocks = ("h",)
+        ...     def step(self, params, carry, drive):
+        ...         return jnp.tanh(drive + self.seen(carry, params["recurrent_kernel"]))
+        >>> cell = ConvElman((8, 8, 1), 4)
+        >>> params = cell.init(jax.random.key(0))
+        >>> jaxrnn.unroll(cell, params, jnp.ones((7, 2, 8, 8, 1)))[1].shape
+        (7, 2, 8, 8, 4)
     """
 
-    blocks = ()
+    blocks: ClassVar[tuple[str, ...]]
 
     input_shape: tuple[int, ...]  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     hidden_size: int
@@ -66,10 +77,14 @@ class Convolutional(Cell[Params, Carry, Any], Generic[Carry]):
                 f"{name}: input_shape is {shape!r}, expected one to three numbers of "
                 "places and the channels of x: (28, 28, 1)"
             )
-        for field in ("kernel_size", "strides", "dilation", "recurrent_dilation"):
-            self._everywhere(field)
+        object.__setattr__(self, "input_shape", tuple(map(int, shape)))
+        fields = ["kernel_size", "strides", "dilation", "recurrent_dilation"]
         if self.recurrent_kernel_size is not None:
-            self._everywhere("recurrent_kernel_size")
+            fields.append("recurrent_kernel_size")
+        for field in fields:
+            every, given = self._everywhere(field), getattr(self, field)
+            value = every if isinstance(given, tuple) else every[0]
+            object.__setattr__(self, field, value)
         try:
             places = self.places
         except (ValueError, TypeError, RuntimeError) as error:
@@ -93,7 +108,7 @@ class Convolutional(Cell[Params, Carry, Any], Generic[Carry]):
                 f"{type(self).__name__}: {field} is {value!r}, expected a positive int "
                 f"or {axes} of them, one for each axis of places"
             )
-        return every
+        return tuple(map(int, every))
 
     @property
     def places(self) -> tuple[int, ...]:
