@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import by_default
 from papers import blocks, equals_paper, sigmoid, taps
 
 from jaxrnn import LSTMCarry, cells, initializers
@@ -86,7 +87,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", by_default(OPTIONS, "plane", "padded"))
 @pytest.mark.parametrize("kind", STEPS)
 def test_a_run_is_the_papers(kind, options):
     shape, fields = OPTIONS[options]

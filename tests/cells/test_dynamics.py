@@ -85,6 +85,7 @@ def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(kind(3, 5, use_bias=use_bias), STEPS[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options", "products"), OPTIONS)
 def test_options_are_the_papers(kind, options, products):
     cell = kind(3, 5, **options)
@@ -135,6 +136,7 @@ def radius_of(cell, params):
     return np.abs(np.linalg.eigvals(effective)).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell",
     [
@@ -165,6 +167,7 @@ def test_a_reservoir_whose_units_never_meet_again_stays_finite():
     assert (params["recurrent_kernel"] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "untrained"),
     [
@@ -187,6 +190,7 @@ def test_what_is_never_trained_has_no_gradient(cell, untrained):
 # Excitation and inhibition.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "first"), [(5, 4), (4, 3), (50, 40)])
 def test_a_new_network_obeys_the_law(size, first):
     cell = cells.EIRNN(3, size)

@@ -182,6 +182,7 @@ def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(kind(3, 5, use_bias=use_bias), STEPS[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", OTHERS, ids=str)
 def test_a_run_with_an_option_is_the_papers(cell):
     equals_paper(cell, STEPS[type(cell)])
@@ -274,6 +275,7 @@ def test_a_chaos_free_network_falls_to_zero():
         h = new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [cells.SGU, cells.DSGU, cells.ATR, cells.RAN])
 def test_long_runs_of_large_inputs_stay_finite(kind):
     cell = kind(2, 3)

@@ -100,6 +100,7 @@ def timed(cell, leading, seed=2):
     return cells.Timed(xs, jnp.where(elapsed > -0.3, jnp.abs(elapsed), 0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [cells.LTC, cells.CfC])
 def test_equal_times_are_those_of_the_field(kind):
     options = {"ode_unfolds": 2} if kind is cells.LTC else SMALL
@@ -129,6 +130,7 @@ def test_times_are_those_of_each_example_and_step():
             np.testing.assert_allclose(together[t, b], v, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_masks_and_lengths_hold_for_timed_inputs():
     cell = cells.CfC(3, 5, timed=True, **SMALL)
     params, xs = params_of(cell), timed(cell, (6, 2))
@@ -164,6 +166,7 @@ def test_a_neuron_stays_within_the_potentials_that_pull_it():
     assert np.all(ys >= low) and np.all(ys <= high) and np.all(np.ptp(ys, 0) > 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell",
     [
@@ -187,6 +190,7 @@ def test_nothing_overflows_for_large_inputs_in_long_runs(cell):
         assert leaf.dtype == jnp.float32 and np.all(np.isfinite(leaf))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("softplus", [True, False])
 def test_initial_values_are_those_of_the_authors(softplus):
     """In the cell: what softplus makes of its parameters is what is drawn."""

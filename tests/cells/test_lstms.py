@@ -171,6 +171,7 @@ def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(made(kind, use_bias=use_bias), STEPS[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "sizes", "options"), OPTIONS)
 def test_a_run_with_options_is_the_papers(kind, sizes, options):
     equals_paper(kind(*sizes, **options), STEPS[kind])
@@ -181,6 +182,7 @@ def test_every_product_of_a_step_is_found(kind):
     assert taps(made(kind)) == TAPS.get(kind, 1)
 
 
+@pytest.mark.slow
 def test_initial_values_are_the_papers():
     """But for the kernels: orthogonal matrices take long to compile."""
     key, zeros = jax.random.key(0), initializers.zeros
@@ -232,6 +234,7 @@ def masses(cell, leading, largest=1.0):
     return xs._replace(mass=largest * jnp.abs(xs.mass))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["softmax", "sigmoid"])
 def test_mass_is_conserved(normalization):
     """At every step; and no part of the store holds, or gives, less than nothing."""
@@ -277,6 +280,7 @@ def test_an_empty_store_has_no_shares_and_finite_gradients():
             assert np.isfinite(leaf).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [cells.LayerNormLSTM, cells.LayerNormGRU, cells.MCLSTM])
 def test_large_inputs_and_long_runs_stay_finite(kind):
     """Values and gradients in float32, for inputs of 1e4 after some zeros."""

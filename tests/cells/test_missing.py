@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from marks import by_default
 from papers import blocks, equals_paper, every_bias, relu, sigmoid, sums, taps
 from zoo import inputs_of, params_of, random_like
 
@@ -65,7 +64,8 @@ def of_the_paper(xs, observed, times, mean):
     return MissingInput(np.where(observed, xs - mean, 0), observed, delay, last)
 
 
-@pytest.mark.parametrize("batch", by_default([(), (2,), (2, 3)], (2,)))
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
 def test_what_is_missing_is_found_as_by_a_loop(batch):
     xs, observed, times, mean = series(*batch)
     expected = of_the_paper(xs, observed, times, mean)
@@ -82,6 +82,7 @@ def test_what_is_missing_is_found_as_by_a_loop(batch):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x64", [True, False])
 def test_integers_are_no_less_than_floats(x64):
     with jax.enable_x64(x64):
@@ -96,7 +97,8 @@ def test_integers_are_no_less_than_floats(x64):
         np.testing.assert_array_equal(every.x, xs)
 
 
-@pytest.mark.parametrize("kind", by_default(["float64", "int64", "list"], "list"))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["float64", "int64", "list"])
 def test_times_keep_their_differences_without_x64(kind):
     """Seconds since 1970, of which float32 knows every 128th; a year of minutes too."""
     seconds = 1_700_000_000 + np.array([0, 20, 60, 31_536_000, 31_536_007])
@@ -120,6 +122,7 @@ def test_half_a_float_counts_its_delays_in_a_whole_one():
     np.testing.assert_array_equal(made.delay[:, 0], expected)
 
 
+@pytest.mark.slow
 def test_what_is_compiled_knows_the_steps_too():
     xs = np.array([[1, np.nan], [np.nan, 2], [3, 4]])
     compiled = jax.jit(missing_input)(xs)
@@ -132,6 +135,7 @@ def test_no_steps_at_all():
     assert {leaf.shape for leaf in made} == {(0, 2)}
 
 
+@pytest.mark.slow
 def test_less_the_mean_it_is_the_papers_with_another_bias():
     """There what is missing goes to the mean, and z writes; x is as it was measured."""
     cell = cells.GRUD(4, 5)
@@ -156,6 +160,7 @@ def test_less_the_mean_it_is_the_papers_with_another_bias():
     np.testing.assert_allclose(ys, expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_what_is_not_there_reaches_nothing():
     """In values and in gradients, neither by the cell nor by what prepares its inputs."""
     cell = cells.GRUD(4, 5)
@@ -183,6 +188,7 @@ def test_what_is_not_there_reaches_nothing():
     compare(of_x, jnp.where(observed, made.x, jnp.nan), made.x)
 
 
+@pytest.mark.slow
 def test_decays_of_zero_change_nothing_at_first_and_learn():
     """As the maximum's derivative at a tie is 1/2: that of a relu is 0 there."""
     cell = cells.GRUD(4, 5)

@@ -45,6 +45,7 @@ def test_its_product_is_found():
     assert taps(cells.PhasedLSTM(3, 5)) == 1
 
 
+@pytest.mark.slow
 def test_the_leak_acts_where_there_is_a_key():
     """And through it units that are closed have gradients in period and shift."""
     cell = cells.PhasedLSTM(3, 5, leak=0.1)
@@ -102,6 +103,7 @@ def test_periods_and_shifts_start_as_said():
     assert abs(np.corrcoef(phase, logs)[0, 1]) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_times_of_a_wider_dtype_do_not_widen_the_carry(dtype):
     """bfloat16 cannot tell 1000 from 1003; a time may be an integer too."""

@@ -125,6 +125,7 @@ def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(made(kind, use_bias=use_bias), STEPS[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options", "products"), OPTIONS)
 def test_options_are_the_papers(kind, options, products):
     cell = made(kind, **options)
@@ -199,6 +200,7 @@ def test_a_new_highway_keeps_most_of_what_it_has():
     np.testing.assert_array_equal(params["recurrent_bias"], np.tile(layer, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 3])
 def test_all_layers_of_a_highway_have_one_mask(depth):
     """A unit that is hidden is hidden from each: rows of zeros do the same."""

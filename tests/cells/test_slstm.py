@@ -59,6 +59,7 @@ def test_a_run_is_the_papers(forget, use_bias):
     equals_paper(cells.SLSTM(3, 4, heads=2, forget=forget, use_bias=use_bias), slstm)
 
 
+@pytest.mark.slow
 @forms
 def test_the_stabiliser_changes_nothing(forget):
     cell = cells.SLSTM(3, 6, heads=3, forget=forget)
@@ -81,6 +82,7 @@ def test_the_products_of_all_heads_are_one():
     assert taps(cells.SLSTM(3, 4, heads=2)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [60, 120, 1e4])
 @forms
 def test_ten_thousand_steps_of_large_inputs_stay_finite(forget, scale):

@@ -139,6 +139,7 @@ def test_a_run_is_the_papers(kind, use_bias):
     equals_paper(kind(3, 5, use_bias=use_bias), STEPS[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", OPTIONS, ids=repr)
 def test_every_option_is_the_papers(cell):
     equals_paper(cell, STEPS[type(cell)])
@@ -252,6 +253,7 @@ def test_the_exponential_is_orthogonal_and_scipys(size):
     np.testing.assert_allclose(Q, expected, rtol=0, atol=1e-14 * max(1, 10 * size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e3, 1e5, 1e8, 1e20, 1e37])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_exponential_of_any_finite_matrix_is_orthogonal(scale, dtype):
@@ -303,6 +305,7 @@ def test_a_batch_of_exponentials_needs_squarings_of_its_own():
     np.testing.assert_allclose(jax.vmap(exponential)(many), expected, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recurrent_init", [None, henaff])
 def test_training_keeps_the_recurrent_matrix_orthogonal(recurrent_init):
     options = {"recurrent_init": recurrent_init} if recurrent_init else {}
