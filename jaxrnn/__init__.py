@@ -21,6 +21,7 @@ none below it; a test holds that.
     attention/         decoders that look at a source
     decoding/          decoders that read what they say
     serialization      what functions return, in files of `jax.export`
+    interop/           weights and modules of other libraries, each where it is asked for
 """
 
 # ruff: noqa: I001 (in reading order)
@@ -62,6 +63,7 @@ from .wrappers import LearnedCarry as LearnedCarry
 from .wrappers import ClipCarryGradient as ClipCarryGradient
 from .wrappers import Multiscale as Multiscale
 from .wrappers import MultiscaleCarry as MultiscaleCarry
+from .wrappers import TwoBiases as TwoBiases
 from .wrappers import Dropout as Dropout
 from .wrappers import VariationalDropout as VariationalDropout
 from .wrappers import WeightDrop as WeightDrop

@@ -32,6 +32,7 @@ from jaxrnn import (
     Multiscale,
     Residual,
     Stack,
+    TwoBiases,
     VariationalDropout,
     WeightDrop,
     Wrapper,
@@ -141,6 +142,7 @@ ZOO = {
     ),
     "fast_slow": FastSlow((GRU(3, 4), GRU(2, 4), GRU(1, 4)), Elman(4, 2)),
     "multiscale": Multiscale(LSTM(3, 4), 2),
+    "two_biases": TwoBiases(GRU(3, 5)),
     "bidirectional": Bidirectional(LSTM(3, 4, recurrent_dropout=0.4), GRU(3, 2)),
     "residual_bidirectional": Stack(
         (Residual(Bidirectional(GRU(3, 2), LearnedCarry(Elman(3, 1)))), Elman(3, 4))
