@@ -14,7 +14,7 @@ none below it; a test holds that.
     methods/           how a recurrence is evaluated and differentiated
     unrolling/         what lies below unroll: streams, probes, the run, the call
     sequence           the verb: unroll, trajectory; carries of a batch
-    ragged             many sequences in few rows, and where each begins
+    ragged/            many sequences in one array, and where each begins
     losses             losses over sequences
     plotting/          figures, of arrays
     gradients/         what is measured: gradients through time, Jacobians, exponents
@@ -45,6 +45,7 @@ from .cells import LSTMCarry as LSTMCarry
 from .cells import GRU as GRU
 from .cells import Dense as Dense
 from .cells import Embedding as Embedding
+from .cells import Activation as Activation
 from . import initializers as initializers
 
 # Cells made of several.
@@ -70,6 +71,8 @@ from .wrappers import WeightDrop as WeightDrop
 from .wrappers import Zoneout as Zoneout
 
 # Sequences of different lengths, and episodes.
+from .ragged import pad as pad
+from .ragged import Padded as Padded
 from .ragged import pack as pack
 from .ragged import Packed as Packed
 from .ragged import last as last

@@ -3,7 +3,7 @@
 An initializer is called as `initializer(key, shape, gates)`: `shape` is that of the whole
 parameter, whose last axis holds one block per name in `gates`, in the cell's order. Any
 function of that signature will do, best at module level, where it is equal to itself;
-`PerGate` lifts the functions of `jax.nn.initializers`.
+`PerGate` and `PerKernel` lift the functions of `jax.nn.initializers`.
 
     >>> import jax, jaxrnn
     >>> from jaxrnn import initializers
@@ -25,7 +25,29 @@ from .value import Value
 Initializer = Callable[[jax.Array, tuple[int, ...], Sequence[str]], jax.Array]
 
 
-class PerGate(Value):
+class _Lifted(Value):
+    """A factory of `jax.nn.initializers`, not called: what it makes is called."""
+
+    factory: Callable[[], Any]
+
+    def __post_init__(self) -> None:
+        try:
+            self.factory()
+        except TypeError as error:
+            raise TypeError(
+                f"initializers.{type(self).__name__}: factory is {self.factory!r}, "
+                "expected one like jax.nn.initializers.he_normal, not called; for other "
+                "settings write a module-level function of (key, shape, gates)"
+            ) from error
+
+    def __repr__(self) -> str:
+        name = getattr(self.factory, "__name__", "")
+        known = getattr(jax.nn.initializers, name, None) is self.factory
+        shown = f"jax.nn.initializers.{name}" if known else repr(self.factory)
+        return f"initializers.{type(self).__name__}({shown})"
+
+
+class PerGate(_Lifted):
     """A factory of `jax.nn.initializers`, applied to every gate's own block.
 
     Fan-in, fan-out and orthogonality are then those of one gate, whatever the number of
@@ -47,18 +69,6 @@ class PerGate(Value):
         (8, 96)
     """
 
-    factory: Callable[[], Any]
-
-    def __post_init__(self) -> None:
-        try:
-            self.factory()
-        except TypeError as error:
-            raise TypeError(
-                f"initializers.PerGate: factory is {self.factory!r}, expected one like "
-                "jax.nn.initializers.he_normal, not called; for other settings write a "
-                "module-level function of (key, shape, gates)"
-            ) from error
-
     def __call__(
         self, key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
     ) -> jax.Array:
@@ -68,11 +78,32 @@ class PerGate(Value):
         blocks = [initializer(gate_key, block) for gate_key in keys]
         return jnp.concatenate(blocks, axis=-1)
 
-    def __repr__(self) -> str:
-        name = getattr(self.factory, "__name__", "")
-        if getattr(jax.nn.initializers, name, None) is self.factory:
-            return f"initializers.PerGate(jax.nn.initializers.{name})"
-        return f"initializers.PerGate({self.factory!r})"
+
+class PerKernel(_Lifted):
+    """A factory of `jax.nn.initializers`, applied to all gates at once, as keras does.
+
+    Fan-out counts the columns of all gates, and an orthogonal kernel [H, G H] has
+    orthogonal rows, but no gate's block is orthogonal: its singular values lie below 1.
+
+    Args:
+        factory: as that of `PerGate`.
+
+    Raises:
+        TypeError: if `factory` makes nothing when called without arguments.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> orthogonal = jaxrnn.initializers.PerKernel(jax.nn.initializers.orthogonal)
+        >>> cell = jaxrnn.GRU(8, 32, recurrent_init=orthogonal)
+        >>> U = cell.init(jax.random.key(0))["recurrent_kernel"]
+        >>> print(U.shape, bool(jnp.allclose(U @ U.T, jnp.eye(32), atol=1e-5)))
+        (32, 96) True
+    """
+
+    def __call__(
+        self, key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]
+    ) -> jax.Array:
+        return self.factory()(key, shape)
 
 
 def zeros(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:

@@ -13,7 +13,7 @@ from .decoding import Beams, Generated
 from .gradients.gates import Saturation
 from .gradients.lags import LagProfile
 from .gradients.lyapunov import LyapunovSpectrum
-from .ragged import Packed
+from .ragged import Packed, Padded
 from .wrappers import MultiscaleCarry
 
 
@@ -22,7 +22,7 @@ def is_tuple(value: Any) -> bool:
 
 
 TUPLES = (AttentionCarry, Beams, FastSlowCarry, Generated, Keys, LagProfile)
-TUPLES += (LyapunovSpectrum, Memory, MultiscaleCarry, Packed, Saturation)
+TUPLES += (LyapunovSpectrum, Memory, MultiscaleCarry, Packed, Padded, Saturation)
 # The carries and inputs of cells.
 TUPLES += tuple(value for value in vars(cells).values() if is_tuple(value))
 

@@ -156,11 +156,27 @@ def test_jax_initializers_are_lifted_gate_by_gate(key):
         np.testing.assert_allclose(np.var(block), 2 / 400, rtol=0.05)
 
 
+def test_jax_initializers_are_lifted_for_all_gates_at_once(key):
+    cell = LSTM(
+        400,
+        H,
+        kernel_init=initializers.PerKernel(jax.nn.initializers.glorot_uniform),
+        recurrent_init=initializers.PerKernel(jax.nn.initializers.orthogonal),
+    )
+    params = cell.init(key)
+    variance = 2 / (400 + 4 * H)  # of one gate alone: 2 / (400 + H)
+    np.testing.assert_allclose(np.var(params["kernel"]), variance, rtol=0.03)
+    U = np.asarray(params["recurrent_kernel"])
+    np.testing.assert_allclose(U @ U.T, np.eye(H), atol=1e-5)
+
+
 def test_what_cannot_be_an_initializer_says_so(key):
     with pytest.raises(TypeError, match=r"lifted by jaxrnn\.initializers\.PerGate"):
         LSTM(3, 5, kernel_init=jax.nn.initializers.he_normal()).init(key)
     with pytest.raises(TypeError, match=r"expected one like .*he_normal, not called"):
         initializers.PerGate(jax.nn.initializers.he_normal())
+    with pytest.raises(TypeError, match=r"PerKernel: factory is .*, expected one like"):
+        initializers.PerKernel(jax.nn.initializers.he_normal())
     with pytest.raises(ValueError, match=r'expected one called "f"'):
         GRU(3, 5, bias_init=initializers.unit_forget).init(key)
     for cell in (Elman, cells.OriginalLSTM, cells.GatedAntisymmetricRNN):

@@ -14,6 +14,7 @@ from jaxrnn import (
     Stack,
     last,
     pack,
+    pad,
     resets_from_done,
     resets_from_segments,
     trajectory,
@@ -69,6 +70,31 @@ def test_packing_takes_lists_and_pytrees_and_keeps_their_dtypes():
     packed, ids = pack(pairs, 4)
     assert packed["x"].shape == (4, 2, 3) and packed["x"].dtype == "float32"
     assert packed["y"].T.tolist() == [[4, 4, 4, 4], [2, 2, 0, 0]]
+
+
+def test_padding_loses_nothing_and_each_has_the_outputs_that_it_has_alone():
+    cell, sequences = GRU(3, 4), documents([4, 0, 7, 2])
+    xs, lengths = padded = pad(sequences)
+    assert xs.shape == (7, 4, 3) and xs.dtype == "float64" and padded.xs is xs
+    assert lengths.tolist() == [4, 0, 7, 2] and lengths.dtype == "int32"
+    params = params_of(cell)
+    h, ys = unroll(cell, params, xs, lengths=lengths)
+    for k, sequence in enumerate(sequences):
+        np.testing.assert_array_equal(xs[: len(sequence), k], sequence)
+        assert not xs[len(sequence) :, k].any()
+        alone, alone_ys = unroll(cell, params, sequence)
+        np.testing.assert_allclose(h[k], alone, rtol=1e-13)
+        np.testing.assert_allclose(ys[: len(sequence), k], alone_ys, rtol=1e-13)
+
+
+def test_padding_takes_lists_pytrees_and_a_length_for_many_batches():
+    symbols, lengths = pad([[1, 2, 3], [4, 5]], length=5)
+    assert symbols.T.tolist() == [[1, 2, 3, 0, 0], [4, 5, 0, 0, 0]]
+    assert symbols.dtype.kind == "i" and lengths.tolist() == [3, 2]
+    pairs = [{"x": np.ones((n, 3), "float32"), "y": np.full(n, n)} for n in (2, 4)]
+    padded, _ = pad(pairs)
+    assert padded["x"].shape == (4, 2, 3) and padded["x"].dtype == "float32"
+    assert padded["y"].T.tolist() == [[2, 2, 0, 0], [4, 4, 4, 4]]
 
 
 def test_resets_of_segments_in_pieces_are_those_of_the_whole():
@@ -163,6 +189,18 @@ def test_last_has_the_gradient_of_what_it_picks():
             lambda: pack([[1], [1, 2]], 1),
             ValueError,
             r"sequences\[1\] has 2 steps, .* 1:",
+        ),
+        (lambda: pad([]), ValueError, "pad: sequences is empty"),
+        (lambda: pad([[1]], 0), ValueError, "pad: length is 0, expected a positive"),
+        (
+            lambda: pad([[1], [1, 2]], 1),
+            ValueError,
+            r"pad: sequences\[1\] has 2 steps, expected at most length = 1",
+        ),
+        (
+            lambda: pad([np.ones((2, 3)), np.ones((2, 4))]),
+            ValueError,
+            r"pad: sequences\[1\] has steps of float64\[4\], expected float64\[3\]",
         ),
         (lambda: pack([1, 2], 3), ValueError, r"sequences\[0\] has the shapes \[\(\)\]"),
         (

@@ -17,6 +17,7 @@ import numpy as np
 from jaxrnn import (
     GRU,
     LSTM,
+    Activation,
     Bidirectional,
     Cell,
     ClipCarryGradient,
@@ -142,6 +143,7 @@ ZOO = {
     ),
     "fast_slow": FastSlow((GRU(3, 4), GRU(2, 4), GRU(1, 4)), Elman(4, 2)),
     "multiscale": Multiscale(LSTM(3, 4), 2),
+    "activation": Stack((Dense(3, 4), Activation("softplus"), GRU(4, 4))),
     "two_biases": TwoBiases(GRU(3, 5)),
     "bidirectional": Bidirectional(LSTM(3, 4, recurrent_dropout=0.4), GRU(3, 2)),
     "residual_bidirectional": Stack(

@@ -7,6 +7,7 @@ from .lstm import LSTM as LSTM
 from .lstm import LSTMCarry as LSTMCarry
 from .gru import GRU as GRU
 from .dense import Dense as Dense
+from .elementwise import Activation as Activation
 from .embedding import Embedding as Embedding
 
 # A memory c, and a state that shows it.

@@ -1,132 +1,13 @@
-"""Sequences of different lengths in arrays, and back."""
+"""Where a sequence begins in its row, and where it ends."""
 
-import bisect
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .arguments import checks
-from .arguments.arrays import as_array, flags, native
-from .arguments.numbers import check_count
-from .unrolling.streams import check_streams, clipped
-
-
-class Packed(NamedTuple):
-    """Many sequences in few rows.
-
-    Attributes:
-        xs: leaves `(length, rows, ...)`, NumPy arrays; zeros where there is nothing.
-        segment_ids: `(length, rows)`; 1 + k at the steps of sequence k, in order, and 0
-            where there is nothing.
-    """
-
-    xs: Any
-    segment_ids: np.ndarray
-
-
-def pack(sequences: Sequence[Any], length: int) -> Packed:
-    """Put many short sequences end to end in few rows of `length` steps.
-
-        mask = segment_ids > 0        resets = resets_from_segments(segment_ids)
-        outputs of sequence k = ys[segment_ids == 1 + k]
-
-    Longest first, each in the row with the least room that it fits (best fit
-    decreasing); no sequence is cut. Runs in NumPy, outside any compiled function. Noise
-    that is kept for a whole sequence is kept for a row, shared by what is packed there.
-
-    Args:
-        sequences: arrays `(steps, ...)`, lists of numbers, or pytrees of arrays, time
-            first.
-        length: the number of steps of a row.
-
-    Returns:
-        `Packed(xs, segment_ids)`, time first, the rows for a batch.
-
-    Raises:
-        ValueError: without sequences, for one that is longer than `length`, or if they
-            differ in structure, in dtype or in a shape after the time axis.
-
-    Example:
-        >>> import jax, jax.numpy as jnp, jaxrnn, numpy as np
-        >>> sequences = [np.ones((steps, 3)) for steps in (4, 7, 2, 1)]
-        >>> xs, segment_ids = jaxrnn.pack(sequences, length=7)
-        >>> print(segment_ids.T)
-        [[2 2 2 2 2 2 2]
-         [1 1 1 1 3 3 4]]
-        >>> cell = jaxrnn.GRU(3, 5)
-        >>> resets = jaxrnn.resets_from_segments(segment_ids)
-        >>> _, ys = jaxrnn.unroll(cell, cell.init(jax.random.key(0)), xs,
-        ...                       mask=segment_ids > 0, resets=resets)
-        >>> print(ys[segment_ids == 1 + 2].shape)
-        (2, 5)
-    """
-    length = check_count("pack", "length", length)
-
-    def arrays(index: int, sequence: Any) -> Any:
-        is_list = lambda node: isinstance(node, list)  # noqa: E731
-        lists = jax.tree.map(
-            lambda node: np.asarray(node) if is_list(node) else node,
-            sequence,
-            is_leaf=is_list,
-        )
-        return jax.tree.map(np.asarray, native("pack", f"sequences[{index}]", lists))
-
-    trees = [arrays(index, sequence) for index, sequence in enumerate(sequences)]
-    if not trees:
-        raise ValueError("pack: sequences is empty, expected at least one sequence")
-    steps = [_steps(index, tree, trees[0], length) for index, tree in enumerate(trees)]
-
-    room: list[tuple[int, int]] = []  # (steps left, row), the least room first
-    starts, rows = {}, 0
-    for index in sorted(range(len(trees)), key=lambda index: -steps[index]):
-        place = bisect.bisect_left(room, (steps[index], 0))
-        if place == len(room):
-            left, row = length, rows
-            rows += 1
-        else:
-            left, row = room.pop(place)
-        starts[index] = length - left, row
-        bisect.insort(room, (left - steps[index], row))
-
-    def fill(*leaves: np.ndarray) -> np.ndarray:
-        packed = np.zeros((length, rows, *leaves[0].shape[1:]), leaves[0].dtype)
-        for index, leaf in enumerate(leaves):
-            start, row = starts[index]
-            packed[start : start + len(leaf), row] = leaf
-        return packed
-
-    ids = [np.full(steps[index], 1 + index, np.int32) for index in range(len(trees))]
-    return Packed(xs=jax.tree.map(fill, *trees), segment_ids=fill(*ids))
-
-
-def _steps(index: int, tree: Any, first: Any, length: int) -> int:
-    """The number of steps of a sequence, which is to look like the first one."""
-
-    def kind(tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape[1:])}", tree)
-
-    leaves = jax.tree.leaves(tree)
-    steps = {leaf.shape[:1] for leaf in leaves}
-    if len(steps) != 1 or steps == {()}:
-        raise ValueError(
-            f"pack: sequences[{index}] has the shapes {[leaf.shape for leaf in leaves]}, "
-            "expected one time axis, first"
-        )
-    if kind(tree) != kind(first):
-        raise ValueError(
-            f"pack: sequences[{index}] has steps of {kind(tree)}, expected "
-            f"{kind(first)} as in sequences[0]"
-        )
-    (count,) = steps.pop()
-    if count > length:
-        raise ValueError(
-            f"pack: sequences[{index}] has {count} steps, expected at most length = "
-            f"{length}: cut it into pieces, or take longer rows"
-        )
-    return count
+from ..arguments import checks
+from ..arguments.arrays import as_array, flags, native
+from ..unrolling.streams import check_streams, clipped
 
 
 def resets_from_segments(segment_ids: Any, previous: Any = None) -> jax.Array:
