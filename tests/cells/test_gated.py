@@ -48,6 +48,15 @@ def ligru(cell, params, h, x):
 
 def mgu(cell, params, h, x):
     i = sigmoid(sums(params, x, h, "in")["i"])
+    if cell.reset_after:
+        w, b = (
+            x @ params["kernel"] + params.get("bias", 0),
+            params.get("recurrent_bias", 0),
+        )
+        u = h @ params["recurrent_kernel"]
+        n = np.tanh(w[5:] + (1 - i) * (u[5:] + b))
+        h = (1 - i) * h + i * n
+        return h, h, {"i": i, "n": n}
     n = np.tanh(sums(params, x, i * h, "in")["n"])
     h = (1 - i) * h + i * n
     return h, h, {"i": i, "n": n}
@@ -83,3 +92,10 @@ def test_a_run_is_the_papers(kind, use_bias):
 @pytest.mark.parametrize("kind", STEPS)
 def test_every_product_of_a_step_is_found(kind):
     assert taps(kind(3, 5)) == TAPS.get(kind, 1)
+
+
+@every_bias
+def test_an_mgu_that_resets_after_the_product(use_bias):
+    cell = cells.MGU(3, 5, reset_after=True, use_bias=use_bias)
+    equals_paper(cell, mgu)
+    assert taps(cell) == 1

@@ -96,18 +96,23 @@ class LiGRU(Update, kw_only=True):
 class MGU(Writing, kw_only=True):
     """The minimal gated unit: one gate that resets and updates.
 
-        i  = sigmoid(x W_i + h U_i + b_i)           gate, which writes: the paper's f
-        n  = tanh(x W_n + (i h) U_n + b_n)          candidate
+        i  = sigmoid(x W_i + h U_i + b_i)                gate, which writes: the paper's f
+        n  = tanh(x W_n + (i h) U_n + b_n)               reset_after=False, the paper
+        n  = tanh(x W_n + b_n + (1 - i) (h U_n + b_hn))  reset_after=True, as flax
         h' = (1 - i) h + i n
 
-    with blocks in the order i, n. The carry and the output are h, zeros at first. Zhou,
-    Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks", 2016, arXiv
-    1603.09420.
+    with blocks in the order i, n; recurrent_bias [H] is b_hn, with reset_after only. The
+    carry and the output are h, zeros at first. In the paper n sees what it takes the
+    place of, and in flax, whose f is 1 - i, what is kept. Zhou, Wu, Zhang and Zhou,
+    "Minimal gated unit for recurrent neural networks", 2016, arXiv 1603.09420.
 
     Args:
         input_size, hidden_size: I and H.
+        reset_after: whether the gate acts on n after the recurrent product, as flax has
+            it, or before it.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
-            `jaxrnn.cells.Gated` has them.
+            `jaxrnn.cells.Gated` has them; `use_bias=False` leaves `recurrent_bias` out
+            too, which `bias_init` makes as a third block named "hn".
 
     Raises:
         ValueError: for a size that is no positive int, a rate outside [0, 1).
@@ -123,16 +128,35 @@ class MGU(Writing, kw_only=True):
 
     blocks = "i", "n"
 
+    reset_after: bool = False
+
+    @property
+    def bias_blocks(self) -> tuple[str, ...]:
+        return (*self.blocks, "hn") if self.reset_after else self.blocks
+
+    def init(self, key: jax.Array) -> Params:
+        params = super().init(key)
+        if self.use_bias and self.reset_after:
+            bias, recurrent_bias = jnp.split(params["bias"], [2 * self.hidden_size])
+            params |= {"bias": bias, "recurrent_bias": recurrent_bias}
+        return params
+
     def prepare(self, params: Params, key: jax.Array | None = None) -> Params:
-        return parted(params, self.hidden_size)
+        return params if self.reset_after else parted(params, self.hidden_size)
 
     def gates(
         self, params: Params, carry: jax.Array, drive: Drive
     ) -> dict[str, jax.Array]:
         """The activations {"i", "n"}, each [H], of the step from `carry`."""
-        kernel_i, kernel_n = self.prepare(params)["recurrent_kernel"]
         drive_i, drive_n = jnp.split(drive.x, 2)
         h = self.seen(carry, drive)
+        if self.reset_after:
+            product_i, product_n = jnp.split(h @ params["recurrent_kernel"], 2)
+            if "recurrent_bias" in params:
+                product_n = product_n + params["recurrent_bias"]
+            i = jax.nn.sigmoid(drive_i + product_i)
+            return {"i": i, "n": jnp.tanh(drive_n + (1 - i) * product_n)}
+        kernel_i, kernel_n = self.prepare(params)["recurrent_kernel"]
         i = jax.nn.sigmoid(drive_i + h @ kernel_i)
         return {"i": i, "n": jnp.tanh(drive_n + (i * h) @ kernel_n)}
 
