@@ -60,6 +60,7 @@ from .combinators import concatenate as concatenate
 # One cell around another, and noise.
 from .wrappers import Wrapper as Wrapper
 from .wrappers import Residual as Residual
+from .wrappers import Reversed as Reversed
 from .wrappers import LearnedCarry as LearnedCarry
 from .wrappers import ClipCarryGradient as ClipCarryGradient
 from .wrappers import Multiscale as Multiscale

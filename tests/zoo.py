@@ -32,6 +32,7 @@ from jaxrnn import (
     LSTMCarry,
     Multiscale,
     Residual,
+    Reversed,
     Stack,
     TwoBiases,
     VariationalDropout,
@@ -146,6 +147,7 @@ ZOO = {
     "activation": Stack((Dense(3, 4), Activation("softplus"), GRU(4, 4))),
     "two_biases": TwoBiases(GRU(3, 5)),
     "bidirectional": Bidirectional(LSTM(3, 4, recurrent_dropout=0.4), GRU(3, 2)),
+    "reversed": Stack((Reversed(GRU(3, 2, recurrent_dropout=0.4)), Elman(2, 4))),
     "residual_bidirectional": Stack(
         (Residual(Bidirectional(GRU(3, 2), LearnedCarry(Elman(3, 1)))), Elman(3, 4))
     ),
@@ -220,7 +222,7 @@ def types_within(cell):
 
 def steps(cell):
     """Whether the cell can take a single step."""
-    return Bidirectional not in types_within(cell)
+    return not {Bidirectional, Reversed} & types_within(cell)
 
 
 def noise_key(cell):
@@ -357,9 +359,10 @@ def _apart(cell, params, xs, carry, reverse, options):
 
     if isinstance(cell, WeightDrop) and "noise" in options:
         return None
-    if isinstance(cell, LearnedCarry | WeightDrop | Residual):
+    if isinstance(cell, LearnedCarry | WeightDrop | Residual | Reversed):
         inner = params["cell"] if isinstance(cell, LearnedCarry) else params
         own = options | {"initial": initial}
+        reverse = reverse is not isinstance(cell, Reversed)
         final, carries, ys = loop(cell.cell, inner, xs, carry, reverse, **own)
         if isinstance(cell, Residual):
             ys = zeros_where_masked(xs + ys, valid)

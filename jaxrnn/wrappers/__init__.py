@@ -8,6 +8,7 @@ from .noise import Dropout as Dropout
 from .noise import VariationalDropout as VariationalDropout
 from .noise import WeightDrop as WeightDrop
 from .residual import Residual as Residual
+from .reversed import Reversed as Reversed
 from .two_biases import TwoBiases as TwoBiases
 from .wrapper import Wrapper as Wrapper
 from .zoneout import Zoneout as Zoneout
