@@ -22,8 +22,11 @@ class Memory(Gated[LSTMCarry], kw_only=True):
     """A cell with the carry of an LSTM: its gates write to c, and show h, which is read.
 
     What derives from it has its equations in `gates`, "i", "f", "g" and "o" among them:
-    c' = f c + i g and h' = o tanh(c'). The bias of a gate "f" starts at one.
+    c' = f c + i g and h' = o tanh(c'), or another function of c' that it has as its
+    `activation`. The bias of a gate "f" starts at one.
     """
+
+    activation = "tanh"  # no field, unless of what derives from it
 
     bias_init: initializers.Initializer = initializers.unit_forget
 
@@ -34,7 +37,7 @@ class Memory(Gated[LSTMCarry], kw_only=True):
     def step(self, params: Params, carry: LSTMCarry, drive: Drive) -> LSTMCarry:
         gate = self.gates(params, carry, drive)
         c = gate["f"] * carry.c + gate["i"] * gate["g"]
-        return LSTMCarry(h=gate["o"] * jnp.tanh(c), c=c)
+        return LSTMCarry(h=gate["o"] * activation_of(self.activation)(c), c=c)
 
     def output(self, params: Params, carry: LSTMCarry, drive: Drive) -> jax.Array:
         return carry.h

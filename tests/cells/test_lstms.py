@@ -7,7 +7,7 @@ import pytest
 from papers import blocks, equals_paper, every_bias, relu, sigmoid, softmax, sums, taps
 from zoo import carry_of, inputs_of, params_of
 
-from jaxrnn import LSTMCarry, Zoneout, cells, initializers, trajectory, unroll
+from jaxrnn import LSTM, LSTMCarry, Zoneout, cells, initializers, trajectory, unroll
 
 
 def plus(params, name, a):
@@ -203,6 +203,11 @@ def test_initial_values_are_the_papers():
     [
         (lambda: cells.LayerNormLSTM(3, 5, epsilon=0), "epsilon is 0"),
         (lambda: cells.ResLSTM(3, 5, identity=True), "input_size 3 and hidden_size 5"),
+        (lambda: cells.PeepholeLSTM(3, 5, activation="no"), "PeepholeLSTM: activation"),
+        (
+            lambda: cells.CoupledLSTM(3, 5, gate_activation="no"),
+            "gate_activation is 'no'",
+        ),
         (lambda: cells.MCLSTM(1, 0, 5), "auxiliary_size is 0"),
         (lambda: cells.MCLSTM(1, 3, 5, epsilon=-1.0), "epsilon is -1.0"),
         (lambda: cells.MCLSTM(1, 3, 5, normalization="relu"), "normalization is 'relu'"),
@@ -214,6 +219,44 @@ def test_arguments_are_checked(make, message):
 
 
 # Equations as properties.
+
+
+OTHERS = {"activation": "soft_sign", "gate_activation": "onnx_hard_sigmoid"}
+
+
+def test_other_activations_are_those_of_the_lstm_without_peepholes():
+    cell = cells.PeepholeLSTM(3, 5, **OTHERS)
+    params, xs = params_of(cell), inputs_of(cell, (6, 2))
+    params["peephole"] = jnp.zeros(15)
+    plain = {name: leaf for name, leaf in params.items() if name != "peephole"}
+    runs = unroll(cell, params, xs), unroll(LSTM(3, 5, **OTHERS), plain, xs)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), *runs)
+
+
+def test_other_activations_of_coupled_gates_are_those_of_an_lstm_with_one_negated():
+    """For a gate that is odd around 1/2, 1 - f is the gate of the negated sum."""
+    cell = cells.CoupledLSTM(3, 5, **OTHERS)
+    params, xs = params_of(cell), inputs_of(cell, (6, 2))
+
+    def all_four(leaf):
+        f, g, o = jnp.split(leaf, 3, -1)
+        return jnp.concatenate([-f, f, g, o], -1)
+
+    four = jax.tree.map(all_four, params)
+    runs = unroll(cell, params, xs), unroll(LSTM(3, 5, **OTHERS), four, xs)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), *runs)
+
+
+def test_other_activations_of_res_lstm_are_in_its_output_too():
+    cell = cells.ResLSTM(5, 5, identity=True, **OTHERS)
+    params, xs = params_of(cell), inputs_of(cell, (2,))
+    carry, x = carry_of(cell, params), xs[0]
+    prepared = cell.prepare(params)
+    gate = cell.gates(prepared, carry, cell.project(prepared, x))
+    (_, c), h = cell(params, carry, x)
+    shown = c / (1 + np.abs(c)) @ params["projection"] + x
+    np.testing.assert_allclose(h, gate["o"] * shown, rtol=1e-12)
+    np.testing.assert_allclose(c, gate["f"] * carry.c + gate["i"] * gate["g"])
 
 
 @pytest.mark.parametrize("kind", [cells.LayerNormLSTM, cells.LayerNormGRU])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.numbers import check_numbers
+from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Gated, Params
 from ..lstm import LSTMCarry, Memory
 
@@ -23,11 +24,14 @@ class CoupledLSTM(Memory, kw_only=True):
 
     Args:
         input_size, hidden_size: I and H.
+        activation, gate_activation: those of g and c', and of the gates, as `jaxrnn.LSTM`
+            has them.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
             `jaxrnn.cells.Gated` has them; the forget gate's bias starts at one.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), an unknown
+            activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -40,14 +44,22 @@ class CoupledLSTM(Memory, kw_only=True):
 
     blocks = "f", "g", "o"
 
+    activation: Activation = "tanh"
+    gate_activation: Activation = "sigmoid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_activations(self, "activation", "gate_activation")
+
     def gates(
         self, params: Params, carry: LSTMCarry, drive: Drive
     ) -> dict[str, jax.Array]:
         """The activations {"i", "f", "g", "o"}, each [H], of the step from `carry`."""
         z = drive.x + self.seen(carry.h, drive) @ params["recurrent_kernel"]
         f, g, o = jnp.split(z, 3)
-        f, o = jax.nn.sigmoid(f), jax.nn.sigmoid(o)
-        return {"i": 1 - f, "f": f, "g": jnp.tanh(g), "o": o}
+        gate = activation_of(self.gate_activation)
+        f, o = gate(f), gate(o)
+        return {"i": 1 - f, "f": f, "g": activation_of(self.activation)(g), "o": o}
 
 
 class JANET(Gated[jax.Array], kw_only=True):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ... import initializers
+from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Params
 from ..lstm import LSTMCarry, Memory
 
@@ -26,12 +27,15 @@ class PeepholeLSTM(Memory, kw_only=True):
 
     Args:
         input_size, hidden_size: I and H.
+        activation, gate_activation: those of g and c', and of the gates, as `jaxrnn.LSTM`
+            has them.
         peephole_init: see `jaxrnn.initializers`; zeros: an LSTM at first.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
             `jaxrnn.cells.Gated` has them; the forget gate's bias starts at one.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), an unknown
+            activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -44,7 +48,13 @@ class PeepholeLSTM(Memory, kw_only=True):
 
     blocks = "i", "f", "g", "o"
 
+    activation: Activation = "tanh"
+    gate_activation: Activation = "sigmoid"
     peephole_init: initializers.Initializer = initializers.zeros
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_activations(self, "activation", "gate_activation")
 
     def init(self, key: jax.Array) -> Params:
         peephole = "peephole_init", (3 * self.hidden_size,), PEEPHOLES
@@ -62,7 +72,8 @@ class PeepholeLSTM(Memory, kw_only=True):
         z = drive.x + self.seen(carry.h, drive) @ params["recurrent_kernel"]
         i, f, g, o = jnp.split(z, 4)
         p_i, p_f, p_o = self.prepare(params)["peephole"]
-        i, f = jax.nn.sigmoid(i + p_i * carry.c), jax.nn.sigmoid(f + p_f * carry.c)
-        g = jnp.tanh(g)
-        o = jax.nn.sigmoid(o + p_o * (f * carry.c + i * g))
+        gate = activation_of(self.gate_activation)
+        i, f = gate(i + p_i * carry.c), gate(f + p_f * carry.c)
+        g = activation_of(self.activation)(g)
+        o = gate(o + p_o * (f * carry.c + i * g))
         return {"i": i, "f": f, "g": g, "o": o}

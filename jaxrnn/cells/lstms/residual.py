@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_flags
+from ..activations import activation_of
 from ..gated import Params
 from ..lstm import LSTMCarry
 from .peephole import PeepholeLSTM
@@ -37,9 +37,9 @@ class ResLSTM(PeepholeLSTM, kw_only=True):
     Args:
         input_size, hidden_size: I and H.
         identity: leaves S out, as the paper does where I is H.
-        use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout,
-            peephole_init: as `PeepholeLSTM` has them; `kernel_init` makes S too, and
-            `recurrent_init` P.
+        activation, gate_activation, use_bias, kernel_init, recurrent_init, bias_init,
+            recurrent_dropout, peephole_init: as `PeepholeLSTM` has them; `kernel_init`
+            makes S too, and `recurrent_init` P.
 
     Raises:
         ValueError: for a size that is no positive int, a rate outside [0, 1), an identity
@@ -81,5 +81,5 @@ class ResLSTM(PeepholeLSTM, kw_only=True):
     def step(self, params: Params, carry: LSTMCarry, drive: Any) -> LSTMCarry:
         gate = self.gates(params, carry, drive)
         c = gate["f"] * carry.c + gate["i"] * gate["g"]
-        shown = jnp.tanh(c) @ params["projection"] + drive.shortcut
+        shown = activation_of(self.activation)(c) @ params["projection"] + drive.shortcut
         return LSTMCarry(h=gate["o"] * shown, c=c)
