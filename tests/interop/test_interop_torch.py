@@ -398,8 +398,9 @@ LOAD = {
     "no key": (
         lambda: load(Tagger().state_dict(), prefix="encoder"),
         ValueError,
-        "prefix 'encoder.', expected one of 'embed.', 'head.', 'rnn.'",
+        "of 11 keys none .* 'encoder.', expected one of 'embed.', 'head.', 'rnn.'",
     ),
+    "nothing": (lambda: load({}), ValueError, "of 0 keys none"),
     "whole model": (
         lambda: load(Tagger().state_dict()),
         ValueError,

@@ -29,8 +29,8 @@ def under(call: str, source: Mapping[str, Any], prefix: str) -> dict[str, jax.Ar
     if not weights:
         begins = {f"{str(key).rpartition('.')[0]}." for key in source} - {"."}
         raise ValueError(
-            f"{call}: no key begins with the prefix {prefix!r}, expected one of "
-            f"{listed(begins)}"
+            f"{call}: of {len(source)} keys none begins with the prefix {prefix!r}, "
+            f"expected one of {listed(begins)}"
         )
     return weights
 
