@@ -90,6 +90,18 @@ from .stable import CoRNN as CoRNN
 from .stable import UnICORNN as UnICORNN
 from .stable import YZCarry as YZCarry
 
+# Affine in the carry: what may run in parallel.
+from .linear import MinGRU as MinGRU
+from .linear import MinLSTM as MinLSTM
+from .linear import above_zero as above_zero
+from .linear import SRU as SRU
+from .linear import QRNN as QRNN
+from .linear import QRNNCarry as QRNNCarry
+from .linear import LinearRNN as LinearRNN
+from .linear import GatedLinearAttention as GatedLinearAttention
+from .linear import DeltaNet as DeltaNet
+from .linear import GatedDeltaNet as GatedDeltaNet
+
 # Of neuroscience, and models of dynamics.
 from .dynamics import EIRNN as EIRNN
 from .dynamics import EchoState as EchoState
