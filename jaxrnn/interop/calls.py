@@ -56,6 +56,7 @@ def run(
     `key` is asked for a key, or for None, only if the cell makes anything of one.
     """
     inputs = native(call, "inputs", inputs)
+    params = checks.check_params(call, cell, params)
     T, *batch = leading(call, cell, inputs, layout.time_major)
     axis = 0 if layout.time_major else len(batch)
     lengths = _shaped(call, "seq_lengths", lengths, tuple(batch), "(*batch)")
@@ -77,6 +78,9 @@ def run(
     xs, mask, resets = (
         tree if axis == 0 else first(tree) for tree in (inputs, mask, resets)
     )
+    if carry is not None:
+        carry = checks.check_carry(call, cell, params, carry, tuple(batch))
+        checks.check_contexts(call, cell, carry, tuple(batch))
     drawn = key() if draws(cell, params, xs, carry, len(batch)) else None
     streams = lengths, mask, resets
     carry, ys = evaluate(

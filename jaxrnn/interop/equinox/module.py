@@ -5,7 +5,6 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from ...arguments.checks import check_params
 from ...cell import Cell, check_cell
 from ...methods import Scan
 from ..calls import Layout, run
@@ -140,7 +139,7 @@ class RNN(eqx.Module):
         carry, ys = run(
             NAME,
             self.cell,
-            check_params(NAME, self.cell, self.params),
+            self.params,
             inputs,
             initial_carry,
             layout,

@@ -154,6 +154,13 @@ class RNN(nn.Module):
                 self.put_variable("carry", name, value)
         return (carry, ys) if chosen(return_carry, self.return_carry) else ys
 
+    @nn.nowrap
+    def cell_params(self, params: Any) -> Any:
+        """The module's part of the collection "params" as the cell has it: for
+        `gradient_norms`, `attend` and all of jaxrnn that takes a cell and its params."""
+        like = params_like(self.cell)
+        return unnamed(self.cell, meta.unbox(params), like, "weight")
+
     def _params(self) -> Any:
         shapes = params_like(self.cell)
         fresh = named(self.cell, shapes, "weight")
@@ -168,7 +175,7 @@ class RNN(nn.Module):
             return lambda _: fresh[name] if absent else zeros(fresh[name])
 
         entries = {name: self.param(name, entry(name)) for name in fresh}
-        return unnamed(self.cell, entries, shapes, "weight")
+        return self.cell_params(entries)
 
     def _prepared(self, path: str, leaf: jax.Array) -> Any:
         leaf = cast(leaf, self.param_dtype)

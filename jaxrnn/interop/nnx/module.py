@@ -38,9 +38,9 @@ class RNN(nnx.Module):
     length 0 keeps its carry. Carries are the cell's, an LSTM's
     `LSTMCarry(h, c)` where flax has (c, h), whatever the layout with batch axes first.
 
-    Every leaf of `cell.init` is an `nnx.Param` in `rnn.params`: `rnn.params.kernel`, ...;
-    those of a `Stack` in "layers_0", ..., of a `Bidirectional` in "forward" and
-    "backward". Without noise and carries of its own a call changes nothing, and so runs
+    Every leaf of `cell.init` is an `nnx.Param` in `rnn.params`, such as
+    `rnn.params["kernel"]`; those of a `Stack` in "layers_0", ..., of a `Bidirectional` in
+    "forward" and "backward". Without noise and carries of its own a call changes nothing, and so runs
     under every transform of JAX too, `jax.jit` included, also around the module.
 
     Args:
@@ -163,7 +163,7 @@ class RNN(nnx.Module):
             chosen(reverse, self.reverse),
             chosen(keep_order, self.keep_order),
         )
-        params = self._values()
+        params = self._cell_params()
         carry = initial_carry
         if carry is None and self.carry is not None:
             _, *batch = leading(NAME, self.cell, inputs, layout.time_major)
@@ -200,9 +200,14 @@ class RNN(nnx.Module):
             raise ValueError(f"{NAME}: reset_carry of a module made with stateful=False")
         self.carry = nnx.data(None)
         if batch_shape is not None:
-            self._keep(batched_carry(self.cell, self._values(), batch_shape))
+            self._keep(batched_carry(self.cell, self._cell_params(), batch_shape))
 
-    def _values(self) -> Any:
+    def cell_params(self) -> Any:
+        """The arrays of `rnn.params` as the cell has them: for `gradient_norms`, `attend`
+        and all of jaxrnn that takes a cell and its params."""
+        return self._cell_params()
+
+    def _cell_params(self) -> Any:  # `nnx.tabulate` makes a row of every public method
         return unnamed(self.cell, _arrays(self.params), params_like(self.cell), "weight")
 
     def _kept(self, params: Any, batch: tuple[int, ...]) -> Any:
@@ -220,10 +225,8 @@ class RNN(nnx.Module):
 
 
 def _variables(kind: type[nnx.Variable], names: Any) -> Any:
-    """Variables in flax's own containers."""
-    if not isinstance(names, dict):
-        return kind(names)
-    return nnx.Dict({name: _variables(kind, inner) for name, inner in names.items()})
+    # In plain dicts: `nnx.tabulate` cannot see into the methods of an `nnx.Dict`.
+    return nnx.data(jax.tree.map(kind, names))
 
 
 def _arrays(place: Any) -> Any:
