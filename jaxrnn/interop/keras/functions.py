@@ -38,9 +38,24 @@ OWN = {"gelu": gelu, "leaky_relu": leaky_relu}
 
 def activation_of(layer: Any, field: str) -> Activation:
     """Of a layer or a cell: its name in `jax.nn`, or a function that JAX can trace."""
+    function = getattr(layer, field)
+    ours = _known(function)
+    named = isinstance(ours, str)
+    if not _keeps_shapes(getattr(jax.nn, ours) if named else ours) or not (
+        named or _is_of_a_module(ours)
+    ):
+        refuse(
+            layer,
+            f"has {field}={function!r}, expected a function of a module that JAX can "
+            "trace and that keeps shapes",
+        )
+    return ours
+
+
+def _known(function: Any) -> Activation:
+    """The name in `jax.nn`, where there is one for the same numbers."""
     import keras
 
-    function = getattr(layer, field)
     if function is None:
         return "identity"
     name = getattr(function, "__name__", "")
@@ -48,21 +63,19 @@ def activation_of(layer: Any, field: str) -> Activation:
         ours = NAMES.get(name, name)
         if ours is None:
             return OWN[name]
-        if hasattr(jax.nn, ours):
-            return ours
-    elif getattr(jax.nn, name, None) is function:
-        return name
-    # A function of the user's, or of keras on its JAX backend.
+        return ours if hasattr(jax.nn, ours) else function
+    return name if getattr(jax.nn, name, None) is function else function
+
+
+def _is_of_a_module(function: Any) -> bool:
+    """Whether it is a function, of `jax.jit` too, and one that is equal to itself."""
+    is_function = inspect.isroutine(function) or hasattr(function, "lower")
+    return is_function and "<" not in getattr(function, "__qualname__", "<")
+
+
+def _keeps_shapes(function: Any) -> bool:
     unit = jax.ShapeDtypeStruct((2,), jnp.float32)
     try:
-        keeps = jax.eval_shape(function, unit).shape == unit.shape
-    except Exception:  # whatever other libraries raise for an array of JAX
-        keeps = False
-    is_function = inspect.isroutine(function) or hasattr(function, "lower")
-    if not keeps or not is_function or "<" in getattr(function, "__qualname__", "<"):
-        refuse(
-            layer,
-            f"has {field}={function!r}, expected that of a function of `jax.nn`, or a "
-            "function of a module that JAX can trace and that keeps shapes",
-        )
-    return function
+        return jax.eval_shape(function, unit).shape == unit.shape
+    except Exception:  # whatever another library raises for an array of JAX
+        return False

@@ -105,10 +105,10 @@ def load(source: Any, cell: Cell | None = None, *, split: bool = False) -> layer
         return _loaded(cell, source)
     model = _model(source)
     if cell is not None:
-        return _loaded(cell, model.get_weights())
+        return _loaded(cell, _weights(model))
     chain = in_order(model)
     cell = cell_of(chain, split)
-    return _loaded(cell, [array for layer in chain for array in layer.get_weights()])
+    return _loaded(cell, [array for layer in chain for array in _weights(layer)])
 
 
 def dump(cell: Cell, params: Any) -> list[np.ndarray]:
@@ -168,6 +168,14 @@ def _model(source: Any) -> Any:
             "path of a file, or a list of arrays"
         )
     return source
+
+
+def _weights(layer: Any) -> list[np.ndarray]:
+    """Its `get_weights()`, at which NumPy warns of what keras does."""
+    import keras
+
+    values = [variable.value for variable in layer.weights]
+    return [np.asarray(keras.ops.convert_to_numpy(value)) for value in values]
 
 
 def _loaded(cell: Cell, arrays: Sequence[Any]) -> layers.Layer:
