@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..cell import Cell
-from ..cells.activations import Activation, activation_of
+from ..cells.activations import Activation
 from ..combinators.merges import concatenate
 from ..wrappers.reversed import Reversed
 
@@ -147,6 +147,12 @@ def turned(call: str, where: str, rnn: Any, cell: Cell) -> Cell:
     return Reversed(cell)
 
 
+def _function(value: Any) -> Any:
+    """What "tanh" names, to be compared; anything else as it is."""
+    there = isinstance(value, str) and hasattr(jax.nn, value)
+    return getattr(jax.nn, value) if there else value
+
+
 def check_cell(call: str, cell: Cell, target: str, **has: Any) -> None:
     """Raise where a cell has an option that a library's layer has not.
 
@@ -155,14 +161,9 @@ def check_cell(call: str, cell: Cell, target: str, **has: Any) -> None:
             any value.
     """
     for field in dataclasses.fields(cell):  # pyright: ignore[reportArgumentType]
-        default: Any = field.default
-        expected = has.get(field.name, default)
-        value = getattr(cell, field.name)
+        expected, value = has.get(field.name, field.default), getattr(cell, field.name)
         free = field.name in INITIALIZERS or expected is dataclasses.MISSING
-        if free or expected is ... or value == expected:
-            continue
-        functions = field.name.endswith("activation")
-        if functions and activation_of(value) is activation_of(expected):  # "tanh"
+        if free or expected is ... or _function(value) == _function(expected):
             continue
         remedy = ""
         if field.name == "recurrent_dropout":

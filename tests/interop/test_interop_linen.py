@@ -278,7 +278,7 @@ def test_weights_of_another_module():
     match = "params of module.cell, a SimpleCell, are .*expected .'h', 'i'."
     with pytest.raises(ValueError, match=match):
         linen.load(nn.RNN(nn.SimpleCell(4)), weights)
-    with pytest.raises(ValueError, match="expected .18,. for GRU"):
+    with pytest.raises(ValueError, match=r"shape \(12,\), expected \(18,\) for GRU"):
         linen.load(nn.RNN(nn.GRUCell(6)), weights)
 
 
