@@ -6,4 +6,12 @@ A model is an `onnx.ModelProto` or the path of a file. The package onnx is impor
 functions that need it.
 """
 
+from .activations import Affine as Affine
+from .activations import Clipped as Clipped
+from .activations import Elu as Elu
+from .activations import HardSigmoid as HardSigmoid
+from .activations import LeakyRelu as LeakyRelu
+from .activations import ScaledTanh as ScaledTanh
+from .activations import ThresholdedRelu as ThresholdedRelu
+from .cells import OnnxLSTM as OnnxLSTM
 from .load import load as load
