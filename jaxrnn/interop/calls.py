@@ -13,6 +13,7 @@ from ..combinators.bidirectional import Bidirectional
 from ..context import contexts
 from ..unrolling.call import call_of, evaluate
 from ..unrolling.streams import clipped
+from ..wrappers.reversed import Reversed
 from .noise import draws
 
 
@@ -138,20 +139,20 @@ def check_stateful(call: str, cell: Cell, params: Any) -> None:
             f"{call}: stateful=True, but the carry of {cell} holds a Context, which no "
             "call begins with; pass the carry on with initial_carry and return_carry"
         )
-    if _has_two_directions(cell):
+    if _reads_backward(cell):
         raise ValueError(
-            f"{call}: stateful=True, but {cell} reads backwards too: pieces of a "
+            f"{call}: stateful=True, but {cell} reads backward: pieces of a "
             "sequence are not the sequence; give it whole ones"
         )
 
 
-def _has_two_directions(cell: Any) -> bool:
+def _reads_backward(cell: Any) -> bool:
     if isinstance(cell, tuple):
-        return any(map(_has_two_directions, cell))
+        return any(map(_reads_backward, cell))
     if not isinstance(cell, Cell):
         return False
     inner = vars(cell).values()
-    return isinstance(cell, Bidirectional) or any(map(_has_two_directions, inner))
+    return isinstance(cell, Bidirectional | Reversed) or any(map(_reads_backward, inner))
 
 
 def cast(params: Any, dtype: Any) -> Any:

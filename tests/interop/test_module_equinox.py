@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import by_default
 from peer import peer
 
 import jaxrnn
@@ -28,7 +29,7 @@ def equal(a, b):
     return jax.tree.structure(a) == jax.tree.structure(b)
 
 
-@pytest.mark.parametrize("batch", [(), (2, 2)])
+@pytest.mark.parametrize("batch", by_default([(), (2, 2)], (2, 2)))
 def test_values_and_gradients_are_those_of_unroll(batch, key):
     rnn, xs = RNN(CELL, key=key, return_carry=True), inputs(*batch)
     assert equal(rnn.params, CELL.init(key))
@@ -56,6 +57,7 @@ def test_every_argument_is_that_of_unroll(key):
     assert not ys[2:, 1].any()
 
 
+@pytest.mark.slow
 def test_one_example_and_vmap(key):
     rnn, xs = RNN(DEEP, key=key), inputs(B)
     batched = rnn(xs, seq_lengths=LENGTHS)

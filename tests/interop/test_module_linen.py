@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import by_default
 from peer import peer
 
 import jaxrnn
@@ -35,7 +36,7 @@ def equal(a, b):
     return jax.tree.structure(a) == jax.tree.structure(b)
 
 
-@pytest.mark.parametrize("batch", [(), (B,), (2, 2)])
+@pytest.mark.parametrize("batch", by_default([(), (B,), (2, 2)], (2, 2)))
 def test_values_and_gradients_are_those_of_unroll(batch, key):
     rnn, xs = RNN(CELL, return_carry=True), inputs(*batch)
     variables = rnn.init(key, xs)
@@ -113,6 +114,7 @@ def test_reverse_and_keep_order_are_those_of_flax(key):
             np.testing.assert_allclose(ours[1], ys, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_it_is_a_direction_of_bidirectional_of_flax(key):
     xs = inputs(B)
     rnn = nn.Bidirectional(RNN(GRU(3, 4)), RNN(GRU(3, 4)))
@@ -131,6 +133,12 @@ def test_params_have_readable_names_and_come_from_one_key(key):
     assert set(params["layers_0"]) == {"forward", "backward"}
     assert params["layers_1"]["cell"]["kernel"].shape == (8, 15)
     assert params["layers_1"]["carry"].shape == (5,)
+    cell_params = rnn.cell_params(params)
+    expected = jaxrnn.unroll(DEEP, cell_params, in_time(xs))[1]
+    assert equal(in_time(rnn.apply({"params": params}, xs)), expected)
+    assert equal(rnn.module_params(cell_params), params)
+    with pytest.raises(ValueError, match=r"linen.RNN: params has the structure"):
+        rnn.module_params(cell_params[0])
     twice = LearnedCarry(GRU(3, 4))
     assert set(RNN(twice).init(key, xs)["params"]) == {"cell", "carry"}
 
@@ -198,6 +206,7 @@ def test_metadata_of_partitioning_stays(key):
     assert names == ("models", None, "units")
 
 
+@pytest.mark.slow
 def test_param_dtype_and_dtypes(key, promotion):
     xs = inputs(B).astype("bfloat16")
     rnn = RNN(CELL, param_dtype=jnp.float32, return_carry=True)
@@ -265,8 +274,10 @@ def test_a_stateful_module_goes_on_where_the_call_before_ended(key):
 
 
 def test_what_cannot_go_on_is_refused(key):
-    with pytest.raises(ValueError, match=r"linen.RNN: stateful=True.*backwards"):
+    with pytest.raises(ValueError, match=r"linen.RNN: stateful=True.*reads backward"):
         RNN(DEEP, stateful=True).init(key, inputs(B))
+    with pytest.raises(ValueError, match=r"linen.RNN: stateful=True.*reads backward"):
+        RNN(jaxrnn.Reversed(CELL), stateful=True).init(key, inputs(B))
     decoder = jaxrnn.LuongAttention(GRU(3, 5), 4, jaxrnn.General(), 2)
     with pytest.raises(ValueError, match=r"linen.RNN: stateful=True.*Context"):
         RNN(decoder, stateful=True).init(key, inputs(B))
@@ -299,6 +310,7 @@ def test_errors_name_the_module_what_came_and_what_was_expected(key):
         RNN(nn.GRUCell(4)).init(key, xs)
 
 
+@pytest.mark.slow
 def test_transforms(key):
     rnn, xs = RNN(DEEP), inputs(B)
     variables = rnn.init(key, xs)
@@ -317,6 +329,7 @@ def test_transforms(key):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), got, want)
 
 
+@pytest.mark.slow
 def test_layers_by_nn_scan_and_pieces_of_time_by_nn_scan(key):
     xs = jax.random.normal(key, (B, T, 5))
 

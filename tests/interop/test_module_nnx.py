@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import by_default
 from peer import peer
 
 import jaxrnn
@@ -42,7 +43,7 @@ def equal(a, b):
     return jax.tree.structure(a) == jax.tree.structure(b)
 
 
-@pytest.mark.parametrize("batch", [(), (2, 2)])
+@pytest.mark.parametrize("batch", by_default([(), (2, 2)], (2, 2)))
 def test_values_and_gradients_are_those_of_unroll(batch):
     rnn, xs = RNN(CELL, rngs=nnx.Rngs(0), return_carry=True), inputs(*batch)
     params = rnn.cell_params()
@@ -110,6 +111,11 @@ def test_params_have_readable_names_and_print():
     assert rnn.params["layers_1"]["cell"]["kernel"].shape == (8, 15)
     assert rnn.params["layers_1"]["carry"].shape == (5,)
     assert equal(rnn.cell_params(), DEEP.init(nnx.Rngs(0).params()))
+    other = DEEP.init(jax.random.key(9))
+    rnn.set_cell_params(other)
+    assert equal(rnn.cell_params(), other)
+    with pytest.raises(ValueError, match=r"nnx.RNN: params has the structure"):
+        rnn.set_cell_params(other[0])
     assert "recurrent_kernel" in repr(rnn) and "RNN" in str(nnx.graphdef(rnn))
     table = nnx.tabulate(rnn, inputs(B), console_kwargs={"width": 200})
     assert "Total Parameters: 434" in table  # a key and its count among them
@@ -270,7 +276,7 @@ def test_errors_name_the_module_what_came_and_what_was_expected():
         rnn(xs, initial_carry=(xs[:, 0], xs[:, 0]))
     with pytest.raises(ValueError, match=r"reset_carry of a module made with stateful=F"):
         rnn.reset_carry()
-    with pytest.raises(ValueError, match=r"nnx.RNN: stateful=True.*backwards"):
+    with pytest.raises(ValueError, match=r"nnx.RNN: stateful=True.*reads backward"):
         RNN(DEEP, rngs=nnx.Rngs(0), stateful=True)
     with pytest.raises(TypeError, match=r"nnx.RNN: cell is of type GRUCell"):
         RNN(nnx.GRUCell(3, 4, rngs=nnx.Rngs(0)), rngs=nnx.Rngs(0))

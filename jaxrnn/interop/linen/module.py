@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax.core import meta
 
+from ...arguments.checks import check_params
 from ...cell import Cell, check_cell
 from ...methods import Scan
 from ...sequence import batched_carry
@@ -161,6 +162,13 @@ class RNN(nn.Module):
         like = params_like(self.cell)
         return unnamed(self.cell, meta.unbox(params), like, "weight")
 
+    @nn.nowrap
+    def module_params(self, params: Any) -> dict[str, Any]:
+        """The inverse of `cell_params`, for params that come from elsewhere, such as
+        `interop.torch.load`."""
+        params = check_params(NAME, self.cell, params)
+        return renamed(named(self.cell, params, "weight"), self._prepared)
+
     def _params(self) -> Any:
         shapes = params_like(self.cell)
         fresh = named(self.cell, shapes, "weight")
@@ -168,7 +176,7 @@ class RNN(nn.Module):
         if absent and self.is_mutable_collection("params"):
             # All at once: a leaf may have been drawn to fit another one.
             drawn = self.cell.init(self.make_rng("params"))
-            fresh = renamed(named(self.cell, drawn, "weight"), self._prepared)
+            fresh = self.module_params(drawn)
 
         def entry(name: str) -> Any:
             zeros = functools.partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape))

@@ -3,8 +3,10 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
+from ...arguments.checks import check_params
 from ...cell import Cell, check_cell
 from ...methods import Scan
 from ...sequence import batched_carry
@@ -40,8 +42,8 @@ class RNN(nnx.Module):
 
     Every leaf of `cell.init` is an `nnx.Param` in `rnn.params`, such as
     `rnn.params["kernel"]`; those of a `Stack` in "layers_0", ..., of a `Bidirectional` in
-    "forward" and "backward". Without noise and carries of its own a call changes nothing, and so runs
-    under every transform of JAX too, `jax.jit` included, also around the module.
+    "forward" and "backward". Without noise and a carry of its own a call changes nothing,
+    and so runs under every transform of JAX too, `jax.jit` around the module included.
 
     Args:
         cell: any `Cell`, combinators included.
@@ -206,6 +208,15 @@ class RNN(nnx.Module):
         """The arrays of `rnn.params` as the cell has them: for `gradient_norms`, `attend`
         and all of jaxrnn that takes a cell and its params."""
         return self._cell_params()
+
+    def set_cell_params(self, params: Any) -> None:
+        """Put params of the cell in, such as those of `interop.torch.load`.
+
+        Raises:
+            ValueError: if they have not the cell's structure and shapes.
+        """
+        params = check_params(NAME, self.cell, jax.tree.map(jnp.asarray, params))
+        _set(self.params, named(self.cell, params, "weight"))
 
     def _cell_params(self) -> Any:  # `nnx.tabulate` makes a row of every public method
         return unnamed(self.cell, _arrays(self.params), params_like(self.cell), "weight")
