@@ -195,7 +195,8 @@ def _written(cell: Any, params: Any) -> Any:
     if type(cell) is Bidirectional:
         pairs = zip(cell.cells, params, strict=True)
         both = [nnx.RNN(cells.write(*pair), time_major=True) for pair in pairs]
-        shapes = [(one.cell.hidden_features,) for one in both]
+        within: list[Any] = list(cell.cells)
+        shapes = [(inner.hidden_size,) for inner in within]
         merge = merged(DUMP, f"merge of {cell}", cell.merge, None, shapes)
         if merge is Bidirectional.merge:
             merge = nnx.Bidirectional.merge_fn
