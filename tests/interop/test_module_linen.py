@@ -13,8 +13,6 @@ import jaxrnn
 from jaxrnn import GRU, LSTM, Bidirectional, Dense, Dropout, LearnedCarry, Stack
 
 nn = peer("flax.linen")
-optax = peer("optax")
-train_state = peer("flax.training.train_state")
 RNN = peer("jaxrnn.interop.linen").RNN
 
 B, T = 4, 6
@@ -114,18 +112,6 @@ def test_reverse_and_keep_order_are_those_of_flax(key):
             np.testing.assert_allclose(ours[1], ys, rtol=0, atol=1e-12)
 
 
-@pytest.mark.slow
-def test_it_is_a_direction_of_bidirectional_of_flax(key):
-    xs = inputs(B)
-    rnn = nn.Bidirectional(RNN(GRU(3, 4)), RNN(GRU(3, 4)))
-    variables = rnn.init(key, xs)
-    ys = rnn.apply(variables, xs, seq_lengths=LENGTHS)
-    params = variables["params"]["forward_rnn"], variables["params"]["backward_rnn"]
-    cell = Bidirectional(GRU(3, 4), GRU(3, 4))
-    _, expected = jaxrnn.unroll(cell, params, in_time(xs), lengths=LENGTHS)
-    assert equal(in_time(ys), expected)
-
-
 def test_params_have_readable_names_and_come_from_one_key(key):
     rnn, xs = RNN(DEEP), inputs(B)
     params = rnn.init(key, xs)["params"]
@@ -178,32 +164,6 @@ def test_a_module_of_a_cell_is_a_value_and_prints(key):
         "\x1b[^m]*m", "", table
     )
     assert "Total Parameters: 441" in table
-
-
-def test_metadata_of_partitioning_stays(key):
-    def boxed(path, leaf):
-        if not path.endswith("/kernel"):
-            return leaf
-        return nn.Partitioned(leaf, (None, "units"))
-
-    rnn, xs = RNN(DEEP, boxed=boxed), inputs(B)
-    variables = rnn.init(key, xs)
-    specs = nn.get_partition_spec(jax.eval_shape(rnn.init, key, xs))["params"]
-    spec = jax.sharding.PartitionSpec
-    assert specs["layers_2"] == {"kernel": spec(None, "units"), "bias": spec()}
-    plain = nn.meta.unbox(variables)
-    assert equal(plain, RNN(DEEP).init(key, xs))
-    assert equal(rnn.apply(variables, xs), rnn.apply(plain, xs))
-    many = nn.vmap(
-        RNN,
-        variable_axes={"params": 0},
-        split_rngs={"params": True},
-        in_axes=None,
-        axis_size=2,
-        metadata_params={nn.PARTITION_NAME: "models"},
-    )
-    names = many(DEEP, boxed=boxed).init(key, xs)["params"]["layers_2"]["kernel"].names
-    assert names == ("models", None, "units")
 
 
 @pytest.mark.slow
@@ -308,139 +268,3 @@ def test_errors_name_the_module_what_came_and_what_was_expected(key):
         RNN(LSTM).init(key, xs)
     with pytest.raises(TypeError, match=r"linen.RNN: cell is of type GRUCell"):
         RNN(nn.GRUCell(4)).init(key, xs)
-
-
-@pytest.mark.slow
-def test_transforms(key):
-    rnn, xs = RNN(DEEP), inputs(B)
-    variables = rnn.init(key, xs)
-    expected = rnn.apply(variables, xs)
-
-    def close(got):
-        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
-
-    close(jax.jit(rnn.apply)(variables, xs))
-    close(jax.vmap(rnn.apply, (None, 0))(variables, xs))
-    close(nn.jit(RNN)(DEEP).apply(variables, xs))
-    remat = nn.remat(RNN)(DEEP)
-    close(remat.apply(variables, xs))
-    loss = lambda module: lambda v: jnp.sum(module.apply(v, xs) ** 2)  # noqa: E731
-    got, want = jax.grad(loss(remat))(variables), jax.grad(loss(rnn))(variables)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), got, want)
-
-
-@pytest.mark.slow
-def test_layers_by_nn_scan_and_pieces_of_time_by_nn_scan(key):
-    xs = jax.random.normal(key, (B, T, 5))
-
-    class Layer(nn.Module):
-        @nn.compact
-        def __call__(self, xs, _):
-            return RNN(GRU(5, 5), name="rnn")(xs), None
-
-    layers = nn.scan(
-        Layer, variable_axes={"params": 0}, split_rngs={"params": True}, length=3
-    )()
-    variables = layers.init(key, xs, None)
-    kernels = variables["params"]["rnn"]
-    assert kernels["kernel"].shape == (3, 5, 15)
-    params = tuple(jax.tree.map(lambda leaf, i=i: leaf[i], kernels) for i in range(3))
-    _, expected = jaxrnn.unroll(Stack((GRU(5, 5),) * 3), params, in_time(xs))
-    got = layers.apply(variables, xs, None)[0]
-    np.testing.assert_allclose(in_time(got), expected, rtol=0, atol=1e-12)
-
-    class Stream(nn.Module):
-        @nn.compact
-        def __call__(self, xs):
-            rnn = RNN(GRU(5, 5), stateful=True, name="rnn")
-            if self.is_initializing():
-                rnn(xs[0])  # a scan takes no new variables
-            step = nn.scan(
-                lambda rnn, carry, piece: (carry, rnn(piece)),
-                variable_carry="carry",
-                variable_broadcast="params",
-                split_rngs={"params": False},
-            )
-            return step(rnn, (), xs)[1]
-
-    cut = jnp.moveaxis(xs.reshape(B, 3, T // 3, 5), 1, 0)
-    stream = Stream()
-    variables = stream.init(key, cut)
-    ys, _ = stream.apply(variables, cut, mutable=["carry"])
-    params = variables["params"]["rnn"]
-    whole = RNN(GRU(5, 5)).apply({"params": params}, xs)
-    got = jnp.moveaxis(ys, 0, 1).reshape(whole.shape)
-    np.testing.assert_allclose(got, whole, rtol=0, atol=1e-12)
-
-
-# Sums of digits, as a sequence that is read and one that is written.
-
-SYMBOLS = "0123456789+="
-HIDDEN = 24
-
-
-class Seq2seq(nn.Module):
-    """Encoder and decoder, with the answer so far as the decoder's inputs."""
-
-    @nn.compact
-    def __call__(self, question, answer):
-        size = len(SYMBOLS)
-        encoder = RNN(LSTM(size, HIDDEN), return_carry=True, name="encoder")
-        carry, _ = encoder(question)
-        ys = RNN(LSTM(size, HIDDEN), name="decoder")(answer, initial_carry=carry)
-        return nn.Dense(size, param_dtype=ys.dtype)(ys)
-
-
-def sums():
-    pairs = [(a, b) for a in range(10) for b in range(10)]
-    texts = [(f"{a}+{b}", f"={a + b:02d}") for a, b in pairs]
-    numbers = [
-        [[SYMBOLS.index(s) for s in t] for t in ts] for ts in zip(*texts, strict=True)
-    ]
-    question, answer = (jax.nn.one_hot(jnp.array(n), len(SYMBOLS)) for n in numbers)
-    return question, answer[:, :-1], jnp.array(numbers[1])[:, 1:]
-
-
-def test_a_model_learns_sums_and_comes_back_from_a_checkpoint(key, tmp_path, promotion):
-    question, answer, target = sums()
-    model = Seq2seq()
-    variables = model.init(key, question, answer)
-    # By name, as optax does it: no weight decay of biases.
-    decayed = lambda params: jax.tree_util.tree_map_with_path(  # noqa: E731
-        lambda path, _: path[-1].key != "bias", params
-    )
-    optimizer = optax.adamw(0.02, weight_decay=1e-4, mask=decayed)
-    state = train_state.TrainState.create(
-        apply_fn=model.apply, params=variables["params"], tx=optimizer
-    )
-
-    @jax.jit
-    def train(state):
-        def loss(params):
-            logits = state.apply_fn({"params": params}, question, answer)
-            each = optax.softmax_cross_entropy_with_integer_labels(logits, target)
-            return jnp.mean(each)
-
-        value, gradient = jax.value_and_grad(loss)(state.params)
-        return state.apply_gradients(grads=gradient), value
-
-    losses = []
-    for _ in range(STEPS):
-        state, value = train(state)
-        losses.append(float(value))
-    assert losses[0] > 2.3 and losses[-1] < 0.1, losses[::10]
-    logits = model.apply({"params": state.params}, question, answer)
-    assert float(jnp.mean(jnp.argmax(logits, -1) == target)) > 0.98
-
-    checkpoint = peer("orbax.checkpoint")
-    with checkpoint.StandardCheckpointer() as saver:
-        saver.save(tmp_path / "state", {"params": state.params, "step": state.step})
-        saver.wait_until_finished()
-        empty = jax.eval_shape(lambda: {"params": variables["params"], "step": 0})
-        restored = saver.restore(tmp_path / "state", empty)
-    assert equal(restored["params"], state.params) and int(restored["step"]) == STEPS
-    again = model.apply({"params": restored["params"]}, question, answer)
-    assert equal(again, logits)
-
-
-STEPS = 120
