@@ -1,15 +1,14 @@
 """The ConvLSTMCell of flax.linen, in and out."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
 from ...cells import ConvLSTM
 from ...wrappers import TwoBiases
+from ..convolutions import check_convolutions, everywhere, is_same
 from ..forgetting import added, sorted_blocks
 from ..layers import Layer
-from ..options import check_cell
 from .reading import LOAD, Given, Source
 
 
@@ -17,12 +16,12 @@ def read(source: Source, given: Given) -> Layer:
     module, where = source.module, source.where
     size = tuple(module.kernel_size)
     strides, padding = module.strides, module.padding
-    if strides is not None and set(_everywhere(strides, size)) != {1}:
+    if strides is not None and set(everywhere(strides, len(size))) != {1}:
         raise ValueError(
             f"{LOAD}: {where}.strides is {strides!r}, which h is moved with too, so that "
             "it has fewer places at every step; build it with strides=None"
         )
-    if not _is_same(padding, size):
+    if not is_same(padding, size):
         raise ValueError(
             f"{LOAD}: {where}.padding is {padding!r}, expected 'SAME': in cells.ConvLSTM "
             "h keeps its places, with zeros around"
@@ -51,33 +50,11 @@ def read(source: Source, given: Given) -> Layer:
     return cell, params | {"bias": added(first + second, 1)}
 
 
-def _everywhere(value: Any, size: Sequence[int]) -> tuple:
-    return tuple(value) if isinstance(value, Sequence) else (value,) * len(size)
-
-
-def _is_same(padding: Any, size: Sequence[int]) -> bool:
-    """Whether it is what "SAME" is at strides of one."""
-    if isinstance(padding, str):
-        return padding == "SAME"
-    pairs = [
-        (pair, pair) if isinstance(pair, int) else tuple(pair)
-        for pair in _everywhere(padding, size)
-    ]
-    return pairs == [((n - 1) // 2, n // 2) for n in size]
-
-
 def write(call: str, cell: ConvLSTM, params: Any) -> tuple[Any, dict[str, Any]]:
     from flax import linen as nn
 
     target, kernel = "flax's ConvLSTMCell", params["kernel"]
-    free = {"kernel_size": ..., "recurrent_kernel_size": ..., "padding": ...}
-    check_cell(call, cell, target, use_bias=..., **free)
-    size, recurrent = kernel.shape[:-2], params["recurrent_kernel"].shape[:-2]
-    if recurrent != size or not _is_same(cell.padding, size):
-        raise ValueError(
-            f"{call}: {target} has one kernel_size, and padding='SAME', and {cell} has "
-            "others"
-        )
+    size = check_convolutions(call, cell, target)
     zeros = jnp.zeros(kernel.shape[-1:], kernel.dtype)
     kernels = kernel, params["recurrent_kernel"]
     biases = (
