@@ -125,6 +125,21 @@ ZOO = {
     # convolutional
     "conv_lstm": cells.ConvLSTM((3, 2), 4, peephole_init=initializers.uniform),
     "conv_gru": cells.ConvGRU((4, 3, 1), 2, kernel_size=(2, 3), padding="VALID"),
+    # linear, with gates of x alone
+    "min_gru": cells.MinGRU(3, 5),
+    "min_lstm": cells.MinLSTM(3, 5, activation=cells.above_zero),
+    "sru": cells.SRU(3, 5),
+    "qrnn": cells.QRNN(3, 5),
+    "linear": cells.LinearRNN(3, 5),
+    "linear_attention": cells.GatedLinearAttention(3, 4, heads=2, rank=2),
+    "delta_net": cells.DeltaNet(3, 4, heads=2),
+    "gated_delta_net": cells.GatedDeltaNet(3, 4, heads=2),
+    # linear, with a state of its own
+    "lru": cells.LRU(3, 5, state_size=4),
+    "s4d": cells.S4D(4, 4, state_size=4, initial="lin", discretisation="bilinear"),
+    "s5": cells.S5(3, 5, state_size=4),
+    "rglru": cells.RGLRU(4, 4, heads=2),
+    "mlstm": cells.MLSTM(3, 4, heads=2),
     # no cells of the zoo
     "dense": Dense(3, 4),
     "embedding": Embedding(vocabulary=7, features=3),
