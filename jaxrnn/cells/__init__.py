@@ -101,6 +101,13 @@ from .linear import LinearRNN as LinearRNN
 from .linear import GatedLinearAttention as GatedLinearAttention
 from .linear import DeltaNet as DeltaNet
 from .linear import GatedDeltaNet as GatedDeltaNet
+from .linear import LRU as LRU
+from .linear import S4D as S4D
+from .linear import S5 as S5
+from .linear import ComplexCarry as ComplexCarry
+from .linear import RGLRU as RGLRU
+from .linear import MLSTM as MLSTM
+from .linear import MLSTMCarry as MLSTMCarry
 
 # Of neuroscience, and models of dynamics.
 from .dynamics import EIRNN as EIRNN
