@@ -121,10 +121,14 @@ def test_a_deep_network():
 
 
 def test_layers_of_one_kind_are_in_the_order_of_their_numbers():
-    core = lambda: hk.DeepRNN([hk.LSTM(size) for size in range(1, 13)])  # noqa: E731
-    cell, _ = interop.load(weights_of(runner(core), jnp.zeros((2, 1, 3))))
-    sizes = [3, *range(1, 13)]
-    assert cell == Stack(tuple(LSTM(*pair) for pair in itertools.pairwise(sizes)))
+    names = ["lstm", *(f"lstm_{number}" for number in range(1, 12))]
+    sizes = list(itertools.pairwise([3, *range(1, 13)]))
+    weights = {
+        f"{name}/linear": {"w": np.ones((I + H, 4 * H)), "b": np.ones(4 * H)}
+        for name, (I, H) in zip(names, sizes, strict=True)
+    }
+    cell, _ = interop.load(dict(sorted(weights.items())))
+    assert cell == Stack(tuple(LSTM(*pair) for pair in sizes))
 
 
 def test_skip_connections():

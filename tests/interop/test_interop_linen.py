@@ -223,7 +223,10 @@ def rnn(cell, **options):
 
 
 BAD = {
-    "a module of ours": (nn.Conv(2, (3,)), "module is Conv, expected a module of"),
+    "a module of ours": (
+        nn.Conv(2, (3,)),
+        "module is Conv, expected RNN, Bidirectional, Seq",
+    ),
     "dtype": (
         rnn(nn.GRUCell(4, dtype=jnp.bfloat16)),
         r"module.cell.dtype is bfloat16, and the we",

@@ -96,7 +96,9 @@ def _layer(source: Source, given: Given) -> Layer:
         nn.Dropout: memoryless.read_dropout,
     }
     if type(module) not in kinds:
-        refuse(source, "a module of flax.linen that has weights")
+        refuse(
+            source, f"{', '.join(kind.__name__ for kind in kinds)} or a recurrent cell"
+        )
     return kinds[type(module)](source, given)
 
 
