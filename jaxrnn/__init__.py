@@ -37,6 +37,9 @@ from .sequence import reset_carry as reset_carry
 
 # Methods: how a recurrence is evaluated and differentiated.
 from .methods import Scan as Scan
+from .methods import Associative as Associative
+from .methods import Newton as Newton
+from .methods import Method as Method
 
 # Cells.
 from .cells import Elman as Elman
@@ -105,6 +108,8 @@ from .gradients import spectral_radius as spectral_radius
 from .gradients import product_singular_values as product_singular_values
 from .gradients import lyapunov_spectrum as lyapunov_spectrum
 from .gradients import LyapunovSpectrum as LyapunovSpectrum
+from .gradients import newton_report as newton_report
+from .gradients import NewtonReport as NewtonReport
 from .gradients import gate_activations as gate_activations
 from .gradients import time_constants as time_constants
 from .gradients import saturation as saturation

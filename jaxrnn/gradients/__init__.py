@@ -17,5 +17,7 @@ from .lags import gradient_map as gradient_map
 from .lags import lag_profile as lag_profile
 from .lyapunov import LyapunovSpectrum as LyapunovSpectrum
 from .lyapunov import lyapunov_spectrum as lyapunov_spectrum
+from .newton import NewtonReport as NewtonReport
+from .newton import newton_report as newton_report
 from .report import GradientReport as GradientReport
 from .report import gradient_report as gradient_report

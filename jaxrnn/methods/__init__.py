@@ -1,3 +1,7 @@
-"""How a recurrence is evaluated and differentiated, one method a file."""
+"""How a recurrence is evaluated and differentiated."""
 
+from .associative import Associative as Associative
+from .method import Method as Method
+from .newton import Newton as Newton
+from .newton import Started as Started
 from .scan import Scan as Scan

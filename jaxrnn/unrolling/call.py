@@ -11,6 +11,7 @@ from ..arguments.arrays import native
 from ..arguments.keys import keys_in_time, prepare_key, typed_key
 from ..cell import Cell, as_input, check_cell
 from ..context import emptied
+from ..methods import Started
 from .meshes import over_explicit_axes
 from .run import Observer, Run, every_carry, repeat
 from .streams import check_streams, streams_of, valid_steps, zeroed
@@ -50,7 +51,8 @@ def evaluate(
     output.
     """
     name, cell, params, xs, carry = call[:5]
-    if isinstance(call.method, type) or not callable(call.method):
+    started = isinstance(call.method, Started)
+    if isinstance(call.method, type) or not (started or callable(call.method)):
         raise TypeError(f"{name}: method is {call.method!r}, expected one like Scan()")
     if not isinstance(call.reverse, bool):
         raise TypeError(
@@ -65,9 +67,12 @@ def evaluate(
         carry = checks.check_carry(name, cell, params, carry, batch_shape)
     checks.check_contexts(name, cell, carry, batch_shape)
     streams = check_streams(name, call.lengths, call.mask, call.resets, leading)
-    static = name, cell, call.method, call.reverse, observe
+    method, guess = call.method, None
+    if isinstance(method, Started):
+        method, guess = method.method, _guess(call, leading)
+    static = name, cell, method, call.reverse, observe
     key = typed_key(name, call.key)
-    args = params, xs, carry, streams, key, perturbation
+    args = params, xs, carry, streams, key, perturbation, guess
     return over_explicit_axes(
         name,
         functools.partial(_evaluate, *static),
@@ -92,6 +97,7 @@ def _evaluate(
     streams: tuple[Any, Any, Any],
     key: jax.Array | None,
     perturbation: Any,
+    guess: Any,
 ) -> tuple[Any, Any]:
     T, *batch_shape = checks.leading_shape(call, "xs", cell, xs)
     lengths, mask, resets = streams
@@ -108,6 +114,7 @@ def _evaluate(
         initial=cell.initial_carry(params),
         observe=observe,
         perturbation=perturbation,
+        guess=guess,
     )
     xs = zeroed(valid, xs)
     outcome = cell.sequence(cell.prepare(params, prepare_key(key)), carry, xs, run)
@@ -127,6 +134,23 @@ def _evaluate(
         )
     carry, ys = outcome
     return carry, as_input(zeroed(valid, ys), xs) if observe is None else None
+
+
+def _guess(call: Call, leading: tuple[int, ...]) -> Any:
+    """The trajectory from which a method starts."""
+    guess = native(call.name, "the guess of method", call.method.guess)
+    one = jax.eval_shape(call.cell.initial_carry, call.params)
+    expected = jax.eval_shape(lambda: repeat(jax.tree.map(_zeros, one), leading))
+    if not checks.alike(guess, expected):
+        raise ValueError(
+            f"{call.name}: the guess of method has the shapes {checks.shapes(guess)}, "
+            f"expected {checks.shapes(expected)}: those of trajectory(cell, params, xs)"
+        )
+    return guess
+
+
+def _zeros(leaf: Any) -> jax.Array:
+    return jnp.zeros(leaf.shape, leaf.dtype)
 
 
 def time_and_batch(call: str, cell: Cell, xs: Any) -> tuple[int, ...]:

@@ -8,10 +8,10 @@ import jax
 from ..arguments.keys import Keys
 from ..cell import Cell
 from ..context import contexts, emptied, filled
-from ..wrappers.wrapper import Wrapper
+from .probes import Probe
 
 
-class Held(Wrapper):
+class Held(Probe):
     """`cell` with params `(params, contexts)`, and a carry whose contexts are empty."""
 
     def project(self, params: Any, x: Any, keys: Keys | None = None) -> Any:

@@ -9,7 +9,14 @@ from ..arguments.keys import Keys
 from ..wrappers.wrapper import Wrapper
 
 
-class Gated(Wrapper):
+class Probe(Wrapper):
+    """A wrapper that an error does not name: the user has not put it there."""
+
+    def __repr__(self) -> str:
+        return repr(self.cell)
+
+
+class Gated(Probe):
     """`cell` with params `(params, initial, landing)` and inputs `(x, gate)`.
 
         start_t = initial where fresh_t, else carry_(t-1)
@@ -46,14 +53,14 @@ def _where(condition: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-class Observed(Wrapper):
+class Observed(Probe):
     """`cell`, with `(carry, y)` for its output: every carry is seen."""
 
     def output(self, params: Any, carry: Any, drive: Any) -> Any:
         return carry, self.cell.output(params, carry, drive)
 
 
-class Perturbed(Wrapper):
+class Perturbed(Probe):
     """`cell` with inputs `(x, epsilon)`, where step adds epsilon to the new carry.
 
         carry_t = step(params, carry_(t-1), drive_t) + epsilon_t

@@ -46,6 +46,7 @@ class Run:
     initial: Any  # what a reset returns to, of one example
     observe: Observer | None
     perturbation: Any
+    guess: Any = None  # of the trajectory, for a method that starts from one
 
     def __getitem__(self, index: int) -> "Run":
         if not isinstance(self.initial, tuple) or not 0 <= index < len(self.initial):
@@ -54,12 +55,13 @@ class Run:
                 f"{checks.structure(self.initial)}, expected a tuple with an entry for "
                 "each inner cell; a cell that shares the carry gets run itself"
             )
-        keys, perturbation = self.keys, self.perturbation
+        keys, perturbation, guess = self.keys, self.perturbation, self.guess
         return replace(
             self,
             keys=None if keys is None else keys.child(index),
             initial=self.initial[index],
             perturbation=None if perturbation is None else perturbation[index],
+            guess=None if guess is None else guess[index],
         )
 
     def backwards(self) -> "Run":
@@ -103,6 +105,7 @@ class Run:
             batch_ndim=self.batch_ndim,
             reverse=self.reverse,
             **({"params_axes": axes} if held else {}),
+            **({} if self.guess is None else {"guess": self.guess}),
         )
         if self.observe is not None:
             carries, ys = ys

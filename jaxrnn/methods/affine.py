@@ -1,0 +1,149 @@
+"""A step that is affine in its carry, for all of time at once, group after group."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .jaxprs import piece, trace
+from .matrices import Dense, Diagonal, Mixing, Units
+from .maxima import NotAffine, maximum
+from .prefix import solved
+from .structure import Group, groups_of
+
+
+def affine_carries(
+    step: Callable[[Any, Any], Any],
+    carry: Any,
+    drives: Any,
+    *,
+    block: int,
+    largest: int | None = None,
+    affine: bool = False,
+) -> Any:
+    """Every carry of a step that is affine in it, leaves `(T, ...)`.
+
+    Args:
+        step, carry, drives: as `Method.carries` gets them.
+        block: the steps that are made one after the other.
+        largest: the units that a matrix may mix; None: any number.
+        affine: that the step is known to be affine.
+
+    Raises:
+        NotAffine: if it is not, or mixes more units.
+    """
+    first, tree = jax.tree.flatten(carry)
+    rows, rows_tree = jax.tree.flatten(drives)
+    count = len(first)
+
+    def flat(*leaves: Any) -> list[Any]:
+        row = rows_tree.unflatten(leaves[count:])
+        return jax.tree.leaves(step(tree.unflatten(leaves[:count]), row))
+
+    closed = trace(flat, *first, *(leaf[0] for leaf in rows))
+    found: dict[Any, Any] = dict(zip(closed.jaxpr.invars[count:], rows, strict=True))
+    carries: list[Any] = [None] * count
+    for group in groups_of(closed, count, affine=affine):
+        for i, every in zip(
+            group.leaves, _group(closed, group, first, found, block, largest), strict=True
+        ):
+            carries[i] = every
+            found[closed.jaxpr.invars[i]] = jnp.concatenate([first[i][None], every[:-1]])
+    return tree.unflatten(carries)
+
+
+def _group(
+    closed: Any, group: Group, first: Any, found: Any, block: int, largest: int | None
+) -> list[Any]:
+    """Every carry of the leaves of one group, with those of all before it in `found`."""
+    invars, outs = closed.jaxpr.invars, [closed.jaxpr.outvars[i] for i in group.leaves]
+    own, start = [invars[i] for i in group.leaves], [first[i] for i in group.leaves]
+    part = piece(closed, outs, ())
+    rows = {v: found[v] for v in part.inputs if v in found}
+    T = next(iter(found.values())).shape[0]
+
+    def step(row: Any, leaves: Any) -> list[Any]:
+        env = dict(zip(own, leaves, strict=True)) | row
+        results = part(*(env[v] for v in part.inputs))
+        return [jnp.broadcast_to(a, b.shape) for a, b in zip(results, start, strict=True)]
+
+    names = list(rows)
+    values = [rows[v] for v in names]
+
+    def made(values: Any, leaves: Any) -> list[Any]:
+        return step(dict(zip(names, values, strict=True)), leaves)
+
+    zeros = [jnp.zeros_like(leaf) for leaf in start]
+    over = lambda function: jax.vmap(function, axis_size=T)  # noqa: E731
+    if group.kind == "maximum":
+        return _maximum(closed, group, first, names, values, T)
+    offsets = over(lambda values: made(values, zeros))(values)
+    if group.kind == "none":
+        return offsets
+
+    def moved(*args: Any) -> list[Any]:
+        given, leaves = list(args[: len(values)]), list(args[len(values) :])
+        if all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves):
+            return jax.jvp(lambda leaves: made(given, leaves), (zeros,), (leaves,))[1]
+        pairs = zip(made(given, leaves), made(given, zeros), strict=True)
+        return [a - b for a, b in pairs]
+
+    # Of what comes in, that alone which scales the carry: not what is added to it.
+    scaled = trace(moved, *(value[0] for value in values), *start)
+    needed = piece(scaled, scaled.jaxpr.outvars, ())
+    given = scaled.jaxpr.invars
+    kept = [i for i, v in enumerate(given[: len(values)]) if v in needed.inputs]
+    values = [values[i] for i in kept]
+
+    def linear(row: Any, leaves: Any) -> list[Any]:
+        env = dict(zip([given[i] for i in kept], row, strict=True))
+        env |= dict(zip(given[len(given) - len(own) :], leaves, strict=True))
+        return needed(*(env[v] for v in needed.inputs))
+
+    if group.kind == "elementwise" and len(own) == 1:
+        ones = [jnp.ones_like(start[0])]
+        scales = over(lambda values: linear(values, ones))(values)
+        times = lambda row, v: [row[0] * v[0]]  # noqa: E731
+        return solved(times, scales, start, offsets, Diagonal(), block)
+    if group.kind == "elementwise":
+        form = Units()
+        columns = form.basis(start)
+        scales = over(
+            lambda values: form.matrix(jax.vmap(lambda v: linear(values, v))(columns))
+        )(values)
+        mix = lambda row, v: form.unpacked(form.times(row, form.packed(v)), v)  # noqa: E731
+        return solved(mix, scales, start, offsets, form, block)
+    if group.kind == "mixed":
+        form, size = Mixing(group.mixed, group.uniform), 1
+        size = math.prod(start[0].shape[i] for i in group.mixed)
+    else:
+        form, size = Dense(), sum(leaf.size for leaf in start)
+    if largest is not None and size > largest:
+        raise NotAffine(
+            f"it mixes {size} units by a matrix at every step, of which products take "
+            f"{size}^3 operations: for them give largest={size}"
+        )
+    return solved(linear, values, start, offsets, form, block)
+
+
+def _maximum(
+    closed: Any, group: Group, first: Any, names: Any, values: Any, T: int
+) -> list[Any]:
+    """max(c + a, b) after max(c + a', b') is max(c + a + a', max(b' + a, b))."""
+    (index,) = group.leaves
+    invars = closed.jaxpr.invars
+    shapes = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in invars[: len(first)]]
+
+    def pair(row: Any) -> Any:
+        env = dict(
+            zip(invars, [*shapes, *([None] * (len(invars) - len(first)))], strict=True)
+        )
+        env |= dict(zip(names, row, strict=True))
+        return maximum(closed, index, [env[v] for v in invars])
+
+    a, b = jax.vmap(pair, axis_size=T)(values)
+    join = lambda p, q: (p[0] + q[0], jnp.maximum(p[1] + q[0], q[1]))  # noqa: E731
+    a, b = jax.lax.associative_scan(join, (a, b))
+    return [jnp.maximum(first[index] + a, b)]

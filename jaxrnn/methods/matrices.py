@@ -1,0 +1,187 @@
+"""Matrices of a group of leaves: one number a unit, few, or one for several units.
+
+A form knows the columns with which a matrix A is found out, A v for v in `basis`, and
+how two of them, one after the other, are one. All is of one example.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Leaves = list[Any]
+
+
+class Scaled(NamedTuple):
+    """value 2^exponent: a product of many numbers, which would leave its dtype."""
+
+    value: Any
+    exponent: Any
+
+
+class Diagonal(NamedTuple):
+    """Of one leaf, along every axis on its own: A has the shape of the leaf."""
+
+    def basis(self, leaves: Leaves) -> Leaves:
+        return [jnp.ones((1, *leaves[0].shape), leaves[0].dtype)]
+
+    def matrix(self, columns: Leaves) -> Any:
+        return _scaled(columns[0][0])
+
+    def packed(self, leaves: Leaves) -> Any:
+        return leaves[0]
+
+    def unpacked(self, packed: Any, like: Leaves) -> Leaves:
+        return [packed]
+
+    def after(self, second: Any, first: Any) -> Any:
+        if not isinstance(second, Scaled):
+            return second * first
+        product = _scaled(second.value * first.value)
+        exponent = product.exponent + second.exponent + first.exponent
+        return Scaled(product.value, jnp.where(product.value == 0, 0, exponent))
+
+    def times(self, matrix: Any, packed: Any) -> Any:
+        if not isinstance(matrix, Scaled):
+            return matrix * packed
+        half = matrix.exponent // 2
+        product = matrix.value * packed
+        # In two halves, of which neither leaves the dtype where the result does not.
+        product = (
+            product * _power(half, product) * _power(matrix.exponent - half, product)
+        )
+        gone = (matrix.value == 0) | (packed == 0)  # though 2^exponent be infinite
+        return jnp.where(gone, jnp.zeros_like(product), product)
+
+
+class Units(NamedTuple):
+    """Of k leaves of one shape that mix at every entry on its own: A [k, k, ...]."""
+
+    def basis(self, leaves: Leaves) -> Leaves:
+        k = len(leaves)
+        one = jnp.eye(k).reshape((k, k) + (1,) * leaves[0].ndim)
+        return [
+            jnp.broadcast_to(one[j], (k, *leaf.shape)).astype(leaf.dtype)
+            for j, leaf in enumerate(leaves)
+        ]
+
+    def matrix(self, columns: Leaves) -> Any:
+        return jnp.stack(_alike(columns))
+
+    def packed(self, leaves: Leaves) -> Any:
+        return jnp.stack(_alike(leaves))
+
+    def unpacked(self, packed: Any, like: Leaves) -> Leaves:
+        return [one.astype(leaf.dtype) for one, leaf in zip(packed, like, strict=True)]
+
+    def after(self, second: Any, first: Any) -> Any:
+        return jnp.sum(second[:, :, None] * first[None], axis=1)
+
+    def times(self, matrix: Any, packed: Any) -> Any:
+        return jnp.sum(matrix * packed[None], axis=1)
+
+
+class Mixing(NamedTuple):
+    """Of one leaf, along some axes: A [*others, n, n] on [*others, n, uniform].
+
+    `uniform` axes are mixed by one matrix, so that the identity along them, where they
+    are long enough, finds out A in one step.
+    """
+
+    mixed: tuple[int, ...]
+    uniform: tuple[int, ...]
+
+    def _order(self, leaf: Any) -> list[int]:
+        others = [i for i in range(leaf.ndim) if i not in (*self.mixed, *self.uniform)]
+        return [*others, *self.mixed, *self.uniform]
+
+    def _sizes(self, leaf: Any) -> tuple[tuple[int, ...], int, int]:
+        others = len(leaf.shape) - len(self.mixed) - len(self.uniform)
+        shape = [leaf.shape[i] for i in self._order(leaf)]
+        n = math.prod(leaf.shape[i] for i in self.mixed)
+        return tuple(shape[:others]), n, math.prod(leaf.shape[i] for i in self.uniform)
+
+    def basis(self, leaves: Leaves) -> Leaves:
+        (leaf,) = leaves
+        others, n, u = self._sizes(leaf)
+        runs = -(-n // u)
+        eye = jnp.eye(n, runs * u, dtype=leaf.dtype).reshape(n, runs, u)
+        eye = jnp.broadcast_to(
+            jnp.moveaxis(eye, 1, 0).reshape(runs, *(1 for _ in others), n, u),
+            (runs, *others, n, u),
+        )
+        return [jax.vmap(lambda one: self.unpacked(one, leaves)[0])(eye)]
+
+    def matrix(self, columns: Leaves) -> Any:
+        runs = jax.vmap(lambda one: self.packed([one]))(columns[0])
+        matrix = jnp.concatenate([*runs], axis=-1)
+        return matrix[..., : matrix.shape[-2]]
+
+    def packed(self, leaves: Leaves) -> Any:
+        (leaf,) = leaves
+        others, n, u = self._sizes(leaf)
+        return jnp.transpose(leaf, self._order(leaf)).reshape(*others, n, u)
+
+    def unpacked(self, packed: Any, like: Leaves) -> Leaves:
+        (leaf,), order = like, self._order(like[0])
+        shape = [leaf.shape[i] for i in order]
+        back = sorted(range(len(order)), key=lambda i: order[i])
+        return [jnp.transpose(packed.reshape(shape), back)]
+
+    def after(self, second: Any, first: Any) -> Any:
+        return second @ first
+
+    def times(self, matrix: Any, packed: Any) -> Any:
+        return matrix @ packed
+
+
+class Dense(NamedTuple):
+    """Of all leaves together, as one vector: A [n, n]."""
+
+    def basis(self, leaves: Leaves) -> Leaves:
+        n = sum(leaf.size for leaf in leaves)
+        return jax.vmap(lambda one: self.unpacked(one[:, None], leaves))(jnp.eye(n))
+
+    def matrix(self, columns: Leaves) -> Any:
+        return jax.vmap(self.packed)(columns)[..., 0].T
+
+    def packed(self, leaves: Leaves) -> Any:
+        return jnp.concatenate(_alike([jnp.ravel(leaf) for leaf in leaves]))[:, None]
+
+    def unpacked(self, packed: Any, like: Leaves) -> Leaves:
+        parts, at = [], 0
+        for leaf in like:
+            part = packed[at : at + leaf.size, 0]
+            parts.append(part.reshape(leaf.shape).astype(leaf.dtype))
+            at += leaf.size
+        return parts
+
+    def after(self, second: Any, first: Any) -> Any:
+        return second @ first
+
+    def times(self, matrix: Any, packed: Any) -> Any:
+        return matrix @ packed
+
+
+def _alike(leaves: Sequence[Any]) -> Leaves:
+    """In the dtype of the widest."""
+    widest = max((leaf.dtype for leaf in leaves), key=lambda d: jnp.finfo(d).bits)
+    return [leaf.astype(widest) for leaf in leaves]
+
+
+def _scaled(value: Any) -> Any:
+    """With its size near one, and the rest in an exponent of 2."""
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        return value
+    size = jax.lax.stop_gradient(jnp.abs(value))
+    known = (size > 0) & jnp.isfinite(size)
+    exponent = jnp.floor(jnp.log2(jnp.where(known, size, jnp.ones_like(size))))
+    value = value * _power(-exponent, value)
+    return Scaled(value, exponent.astype("int32"))
+
+
+def _power(exponent: Any, like: Any) -> Any:
+    real = jnp.finfo(like.dtype).dtype
+    return jnp.exp2(exponent.astype(real)).astype(like.dtype)

@@ -1,0 +1,277 @@
+"""How a step depends on its carry: which leaves on which, linearly or not, along what.
+
+Read from the step's jaxpr, so that a cell declares nothing. Leaves that depend on each
+other are a group, and a group is looked at with all others known; from every value that
+depends on it, its axes lead back to axes of the leaf:
+
+    a c + b                        elementwise: along every axis on its own
+    c - k (c^T k)                  axis 0 is mixed, axis 1 is not, and all its columns
+                                   are mixed by the same matrix: it is uniform
+    max(c + a, b)                  a maximum, which is a sum in another algebra
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from jax.extend.core import primitives as p
+from jax.extend.source_info_util import summarize
+
+from .jaxprs import depend, is_variable
+from .maxima import NotAffine, is_maximum
+
+
+class Group(NamedTuple):
+    """Leaves of a carry that depend on each other.
+
+    Attributes:
+        leaves: their numbers.
+        kind: "none", of one that does not depend on itself, "elementwise", "mixed",
+            "maximum", or "dense", where nothing is known.
+        mixed: the axes of the leaf that are mixed.
+        uniform: the axes along which all are mixed in the same way.
+    """
+
+    leaves: tuple[int, ...]
+    kind: str
+    mixed: tuple[int, ...] = ()
+    uniform: tuple[int, ...] = ()
+
+
+def groups_of(closed: Any, count: int, *, affine: bool) -> list[Group]:
+    """The groups of the first `count` arguments, which are the results, in their order.
+
+    Args:
+        closed: the jaxpr of a step, by the leaves of its carry and its drive.
+        count: how many leaves the carry has.
+        affine: that the step is known to be affine; what is not understood is dense.
+
+    Raises:
+        NotAffine: if it is not known, and not seen.
+    """
+    carry, results = closed.jaxpr.invars[:count], closed.jaxpr.outvars
+    reached = [depend(closed, [v]) for v in carry]
+    uses = [
+        {i for i in range(count) if is_variable(out) and out in reached[i]}
+        for out in results
+    ]
+    below = [_closure(uses, j) for j in range(count)]
+    groups, done = [], set()
+    while len(done) < count:
+        for j in sorted(set(range(count)) - done):
+            own = {i for i in below[j] if j in below[i]} | {j}
+            if below[j] - own <= done:
+                groups.append(_group(closed, tuple(sorted(own)), uses, affine))
+                done |= own
+                break
+    return groups
+
+
+def _closure(uses: Sequence[set[int]], start: int) -> set[int]:
+    """All leaves on which one depends, over others too."""
+    found, new = set(), set(uses[start])
+    while new:
+        found |= new
+        new = set().union(*(uses[i] for i in new)) - found
+    return found
+
+
+def _group(closed: Any, own: tuple[int, ...], uses: Any, affine: bool) -> Group:
+    if not any(i in uses[j] for i in own for j in own):
+        return Group(own, "none")
+    leaves = [closed.jaxpr.invars[i] for i in own]
+    shape = leaves[0].aval.shape
+    walk = _Walk(closed, leaves, affine)
+    try:
+        walk()
+    except NotAffine:
+        if len(own) == 1 and is_maximum(closed, own[0]):
+            return Group(own, "maximum")
+        raise
+    for i in own:
+        walk.settle(closed.jaxpr.outvars[i], len(shape))
+    if all(leaf.aval.shape == shape for leaf in leaves) and not walk.mixed:
+        return Group(own, "elementwise")
+    if len(own) > 1:
+        return Group(own, "dense")
+    mixed = tuple(sorted(walk.mixed))
+    uniform = set(range(len(shape))) - walk.mixed - walk.varies
+    return Group(own, "mixed", mixed, tuple(sorted(uniform)))
+
+
+# Linear in what they get, and along its axes.
+ALONG = (
+    *(p.add_p, p.sub_p, p.neg_p, p.mul_p, p.div_p, p.select_n_p, p.add_jaxvals_p),
+    *(p.convert_element_type_p, p.copy_p, p.reduce_precision_p, p.name_p),
+)
+# Linear in what they get, whose axes they mix, or cut.
+ACROSS = (
+    *(p.reduce_sum_p, p.slice_p, p.concatenate_p, p.pad_p, p.rev_p, p.cumsum_p),
+    *(p.dynamic_slice_p, p.gather_p, p.reshape_p, p.conv_general_dilated_p),
+    *(p.dynamic_update_slice_p, p.scatter_add_p, p.reduce_window_sum_p),
+)
+
+Axes = tuple[int | None, ...]
+
+
+class _Walk:
+    """Of every value that depends on the leaves: to which of their axes its own lead."""
+
+    def __init__(self, closed: Any, leaves: Sequence[Any], affine: bool) -> None:
+        self.closed, self.affine = closed, affine
+        self.axes: dict[Any, Axes] = {v: tuple(range(v.aval.ndim)) for v in leaves}
+        self.flat: dict[Any, set[int]] = {}  # of the others: the axes that repeat one
+        self.mixed: set[int] = set()
+        self.varies: set[int] = set()  # along which what they are multiplied by does
+
+    def __call__(self) -> None:
+        for eqn in self.closed.jaxpr.eqns:
+            of = [is_variable(atom) and atom in self.axes for atom in eqn.invars]
+            if any(of):
+                for out, axes in zip(eqn.outvars, self._results(eqn, of), strict=True):
+                    self.axes[out] = axes
+            else:
+                self._repeats(eqn)
+
+    def settle(self, out: Any, ndim: int) -> None:
+        """A result is to have the axes of the leaf, but for those that are mixed."""
+        if is_variable(out) and out in self.axes:
+            self._merged([self.axes[out], tuple(range(ndim))])
+
+    def _results(self, eqn: Any, of: Sequence[bool]) -> list[Axes]:
+        kind, ins, outs = eqn.primitive, eqn.invars, eqn.outvars
+        given = [self.axes[atom] for atom, one in zip(ins, of, strict=True) if one]
+        others = [atom for atom, one in zip(ins, of, strict=True) if not one]
+        if kind in ALONG and self._linear(kind, of):
+            axes = self._merged(given)
+            if kind not in (p.add_p, p.sub_p, p.add_jaxvals_p):
+                for atom in others:
+                    self._multiply(axes, atom)
+            return [axes]
+        if kind is p.dot_general_p and sum(of) == 1:
+            return [self._product(eqn, of[0])]
+        if kind is p.broadcast_in_dim_p:
+            return [self._broadcast(eqn, given[0])]
+        if kind is p.transpose_p:
+            return [tuple(given[0][i] for i in eqn.params["permutation"])]
+        if kind is p.squeeze_p:
+            gone = set(eqn.params["dimensions"])
+            self._mix(given[0][i] for i in gone)
+            return [tuple(a for i, a in enumerate(given[0]) if i not in gone)]
+        if kind is p.reduce_sum_p:
+            gone = set(eqn.params["axes"])
+            self._mix(given[0][i] for i in gone)
+            return [tuple(a for i, a in enumerate(given[0]) if i not in gone)]
+        if kind is p.reshape_p and (axes := self._reshaped(eqn, given[0])) is not None:
+            return [axes]
+        first = kind in (p.dynamic_slice_p, p.gather_p, p.conv_general_dilated_p)
+        across = kind in ACROSS or kind.name == "split"
+        linear = across and (of[0] and not any(of[1:]) if first else True)
+        if not linear and not self.affine:
+            shape = next(a.aval for a, one in zip(ins, of, strict=True) if one)
+            raise NotAffine(
+                f"{_said(eqn, of)} of {shape.str_short()}, which depends on it "
+                f"({summarize(eqn.source_info)})"
+            )
+        for axes in given:
+            self._mix(axes)
+        return [(None,) * v.aval.ndim for v in outs]
+
+    def _linear(self, kind: Any, of: Sequence[bool]) -> bool:
+        if kind is p.mul_p:
+            return sum(of) == 1
+        if kind is p.div_p:
+            return not of[1]
+        return not (kind is p.select_n_p and of[0])
+
+    def _mix(self, axes: Any) -> None:
+        self.mixed |= {axis for axis in axes if axis is not None}
+
+    def _merged(self, given: Sequence[Axes]) -> Axes:
+        """Of values that are added up: where they do not agree, axes are mixed."""
+        merged = []
+        for here in zip(*given, strict=True):
+            agreed = set(here)
+            if len(agreed) > 1:
+                self._mix(agreed)
+            own = agreed - {None}
+            merged.append(own.pop() if len(own) == 1 else None)
+        return tuple(merged)
+
+    def _multiply(self, axes: Axes, atom: Any) -> None:
+        flat = self._flat(atom)
+        if atom.aval.ndim == len(axes):
+            self.varies |= {
+                axis for i, axis in enumerate(axes) if axis is not None and i not in flat
+            }
+
+    def _product(self, eqn: Any, left: bool) -> Axes:
+        (contract, batch), side = eqn.params["dimension_numbers"], 0 if left else 1
+        own, other = eqn.invars[side], eqn.invars[1 - side]
+        axes = self.axes[own]
+        self._mix(axes[i] for i in contract[side])
+        flat = self._flat(other)
+        for i, j in zip(batch[side], batch[1 - side], strict=True):
+            if axes[i] is not None and j not in flat:
+                self.varies.add(axes[i])
+        free = [
+            [i for i in range(atom.aval.ndim) if i not in (*contract[k], *batch[k])]
+            for k, atom in enumerate(eqn.invars)
+        ]
+        both: list[list[int | None]] = [[None] * len(free[0]), [None] * len(free[1])]
+        both[side] = [axes[i] for i in free[side]]
+        return (*(axes[i] for i in batch[side]), *both[0], *both[1])
+
+    def _broadcast(self, eqn: Any, axes: Axes) -> Axes:
+        result: list[int | None] = [None] * len(eqn.params["shape"])
+        for i, to in enumerate(eqn.params["broadcast_dimensions"]):
+            if eqn.invars[0].aval.shape[i] == eqn.params["shape"][to]:
+                result[to] = axes[i]
+            else:
+                self._mix([axes[i]])
+        return tuple(result)
+
+    def _reshaped(self, eqn: Any, axes: Axes) -> Axes | None:
+        """Where axes of one entry come or go alone."""
+        before, after = eqn.invars[0].aval.shape, eqn.outvars[0].aval.shape
+        if [n for n in before if n != 1] != [n for n in after if n != 1]:
+            return None
+        kept = iter([a for a, n in zip(axes, before, strict=True) if n != 1])
+        self._mix(a for a, n in zip(axes, before, strict=True) if n == 1)
+        return tuple(None if n == 1 else next(kept) for n in after)
+
+    def _flat(self, atom: Any) -> set[int]:
+        alone = {i for i, size in enumerate(atom.aval.shape) if size == 1}
+        return alone | (self.flat.get(atom, set()) if is_variable(atom) else set())
+
+    def _repeats(self, eqn: Any) -> None:
+        """Of a value that does not depend on the leaves: along which axes it is one."""
+        kind, out = eqn.primitive, eqn.outvars[0]
+        if kind is p.broadcast_in_dim_p:
+            kept = dict(
+                zip(
+                    eqn.params["broadcast_dimensions"],
+                    range(eqn.invars[0].aval.ndim),
+                    strict=True,
+                )
+            )
+            flat = self._flat(eqn.invars[0])
+            self.flat[out] = {
+                i for i in range(out.aval.ndim) if i not in kept or kept[i] in flat
+            }
+        elif kind is p.transpose_p:
+            flat = self._flat(eqn.invars[0])
+            order = eqn.params["permutation"]
+            self.flat[out] = {i for i, j in enumerate(order) if j in flat}
+        elif all(a.aval.shape in (out.aval.shape, ()) for a in eqn.invars):
+            every = [self._flat(a) for a in eqn.invars if a.aval.ndim]
+            if every and kind in (*ALONG, p.exp_p, p.logistic_p, p.tanh_p):
+                self.flat[out] = set.intersection(*every)
+
+
+def _said(eqn: Any, of: Sequence[bool]) -> str:
+    """What an equation does, for a message."""
+    name = eqn.params.get("name", eqn.primitive.name)
+    products = {"mul": "a product", "dot_general": "a product", "div": "a quotient"}
+    if eqn.primitive.name in products and sum(of) > 1:
+        return f"{products[eqn.primitive.name]} of two values, the first"
+    return str(name)
