@@ -82,7 +82,9 @@ def newton_report(
     parts = [
         jax.tree.map(lambda leaf, i=i: leaf[i], found, is_leaf=is_found) for i in range(3)
     ]
-    return NewtonReport(*parts, spectrum.exponents[..., 0])
+    iterations, residuals, converged = parts
+    exponent = spectrum.exponents[..., 0]
+    return NewtonReport(iterations, residuals, converged, exponent)
 
 
 class _Found(NamedTuple):

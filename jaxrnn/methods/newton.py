@@ -210,7 +210,9 @@ def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., An
 
         start = [a.astype(b.dtype) for a, b in zip(start, first, strict=True)]
         none = jnp.full(newton.max_iterations + 1, jnp.nan, "float32")
-        now = jax.lax.while_loop(unfinished, advance, state(start, 0, none))
+        now = jax.lax.while_loop(
+            unfinished, advance, state(start, jnp.zeros((), "int32"), none)
+        )
         (h, _, count, sizes), fine = now, good(now)
         if newton.throw:
             jax.debug.callback(_refuse, fine, count, sizes[count], tolerance)
