@@ -14,4 +14,5 @@ from .activations import LeakyRelu as LeakyRelu
 from .activations import ScaledTanh as ScaledTanh
 from .activations import ThresholdedRelu as ThresholdedRelu
 from .cells import OnnxLSTM as OnnxLSTM
+from .dump import dump as dump
 from .load import load as load
