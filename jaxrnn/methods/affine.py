@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from .jaxprs import piece, trace
-from .matrices import Dense, Diagonal, Mixing, Units
+from .matrices import Dense, Diagonal, Maximum, Mixing, Units
 from .maxima import NotAffine, maximum
-from .prefix import solved
+from .prefix import Blocks, solved
 from .structure import Group, groups_of
 
 
@@ -19,7 +19,7 @@ def affine_carries(
     carry: Any,
     drives: Any,
     *,
-    block: int,
+    blocks: Blocks,
     largest: int | None = None,
     affine: bool = False,
 ) -> Any:
@@ -27,7 +27,7 @@ def affine_carries(
 
     Args:
         step, carry, drives: as `Method.carries` gets them.
-        block: the steps that are made one after the other.
+        blocks: how time is cut.
         largest: the units that a matrix may mix; None: any number.
         affine: that the step is known to be affine.
 
@@ -47,7 +47,9 @@ def affine_carries(
     carries: list[Any] = [None] * count
     for group in groups_of(closed, count, affine=affine):
         for i, every in zip(
-            group.leaves, _group(closed, group, first, found, block, largest), strict=True
+            group.leaves,
+            _group(closed, group, first, found, blocks, largest),
+            strict=True,
         ):
             carries[i] = every
             found[closed.jaxpr.invars[i]] = jnp.concatenate([first[i][None], every[:-1]])
@@ -55,7 +57,7 @@ def affine_carries(
 
 
 def _group(
-    closed: Any, group: Group, first: Any, found: Any, block: int, largest: int | None
+    closed: Any, group: Group, first: Any, found: Any, blocks: Blocks, largest: int | None
 ) -> list[Any]:
     """Every carry of the leaves of one group, with those of all before it in `found`."""
     invars, outs = closed.jaxpr.invars, [closed.jaxpr.outvars[i] for i in group.leaves]
@@ -78,7 +80,7 @@ def _group(
     zeros = [jnp.zeros_like(leaf) for leaf in start]
     over = lambda function: jax.vmap(function, axis_size=T)  # noqa: E731
     if group.kind == "maximum":
-        return _maximum(closed, group, first, names, values, T)
+        return _maximum(closed, group.leaves[0], first, names, values, T, blocks)
     offsets = over(lambda values: made(values, zeros))(values)
     if group.kind == "none":
         return offsets
@@ -106,7 +108,7 @@ def _group(
         ones = [jnp.ones_like(start[0])]
         scales = over(lambda values: linear(values, ones))(values)
         times = lambda row, v: [row[0] * v[0]]  # noqa: E731
-        return solved(times, scales, start, offsets, Diagonal(), block)
+        return solved(times, scales, start, offsets, Diagonal(), blocks)
     if group.kind == "elementwise":
         form = Units()
         columns = form.basis(start)
@@ -114,7 +116,7 @@ def _group(
             lambda values: form.matrix(jax.vmap(lambda v: linear(values, v))(columns))
         )(values)
         mix = lambda row, v: form.unpacked(form.times(row, form.packed(v)), v)  # noqa: E731
-        return solved(mix, scales, start, offsets, form, block)
+        return solved(mix, scales, start, offsets, form, blocks)
     if group.kind == "mixed":
         form, size = Mixing(group.mixed, group.uniform), 1
         size = math.prod(start[0].shape[i] for i in group.mixed)
@@ -125,25 +127,19 @@ def _group(
             f"it mixes {size} units by a matrix at every step, of which products take "
             f"{size}^3 operations: for them give largest={size}"
         )
-    return solved(linear, values, start, offsets, form, block)
+    return solved(linear, values, start, offsets, form, blocks)
 
 
 def _maximum(
-    closed: Any, group: Group, first: Any, names: Any, values: Any, T: int
+    closed: Any, index: int, first: Any, names: Any, values: Any, T: int, blocks: Blocks
 ) -> list[Any]:
-    """max(c + a, b) after max(c + a', b') is max(c + a + a', max(b' + a, b))."""
-    (index,) = group.leaves
+    """Every max(c + a, b) of one leaf c."""
     invars = closed.jaxpr.invars
-    shapes = [jnp.zeros(v.aval.shape, v.aval.dtype) for v in invars[: len(first)]]
+    known = {v: jnp.zeros(v.aval.shape, v.aval.dtype) for v in invars[: len(first)]}
 
     def pair(row: Any) -> Any:
-        env = dict(
-            zip(invars, [*shapes, *([None] * (len(invars) - len(first)))], strict=True)
-        )
-        env |= dict(zip(names, row, strict=True))
-        return maximum(closed, index, [env[v] for v in invars])
+        env = known | dict(zip(names, row, strict=True))
+        return maximum(closed, index, [env.get(v) for v in invars])
 
     a, b = jax.vmap(pair, axis_size=T)(values)
-    join = lambda p, q: (p[0] + q[0], jnp.maximum(p[1] + q[0], q[1]))  # noqa: E731
-    a, b = jax.lax.associative_scan(join, (a, b))
-    return [jnp.maximum(first[index] + a, b)]
+    return solved(lambda a, c: [a + c[0]], a, [first[index]], [b], Maximum(), blocks)

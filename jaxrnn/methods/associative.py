@@ -8,6 +8,7 @@ from ..cell import Cell
 from .affine import affine_carries
 from .maxima import NotAffine
 from .method import Method
+from .prefix import Blocks
 
 
 class Associative(Method, kw_only=True):
@@ -41,6 +42,9 @@ class Associative(Method, kw_only=True):
         block: the steps at the ground that are made one after the other, in T / block
             blocks beside each other: more take less memory and fewer operations, and
             longer.
+        time_axis: the name of an axis of the mesh that `jax.set_mesh` has set, over which
+            time is spread: each device has a piece, and learns from the others one pair
+            (A, b) of each, whatever T is. T is a multiple of their number.
         largest: how many units a matrix may mix, since products of such matrices take
             the cube of that.
 
@@ -60,13 +64,20 @@ class Associative(Method, kw_only=True):
 
     block: int = 16
     largest: int = 64
+    time_axis: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_sizes(self, block=self.block, largest=self.largest)
+        if self.time_axis is not None and not isinstance(self.time_axis, str):
+            raise ValueError(
+                f"Associative: time_axis is {self.time_axis!r}, expected the name of an "
+                "axis of a mesh, or None"
+            )
 
     def carries(self, step: Callable[[Any, Any], Any], carry: Any, drives: Any) -> Any:
-        return affine_carries(step, carry, drives, block=self.block, largest=self.largest)
+        blocks = Blocks(self.block, self.time_axis)
+        return affine_carries(step, carry, drives, blocks=blocks, largest=self.largest)
 
     def __call__(self, cell: Cell, *args: Any, **options: Any) -> tuple[Any, Any]:
         try:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .affine import affine_carries
 from .jaxprs import trace
 from .kalman import MATRICES, NUMBERS, smoothed
+from .prefix import Blocks
 from .structure import groups_of
 
 Leaves = list[Any]
@@ -50,7 +51,7 @@ def iterated(
             a + sum(entries[i][j] * delta[j] for j in entries[i]) for i, a in enumerate(f)
         ]
 
-    options: Any = dict(block=newton.block, affine=True)
+    options: Any = dict(blocks=Blocks(newton.block), affine=True)
     if newton.jacobian == "full" and newton.damping == 0:
         return affine_carries(full, first, (rows, past, f), **options)
     closed = trace(

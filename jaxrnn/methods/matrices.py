@@ -21,7 +21,49 @@ class Scaled(NamedTuple):
     exponent: Any
 
 
-class Diagonal(NamedTuple):
+class Linear:
+    """What is added up is added up, from zero."""
+
+    linear = True
+
+    def plus(self, a: Any, b: Any) -> Any:
+        return a + b
+
+    def zero(self, like: Any) -> Any:
+        return jnp.zeros_like(like)
+
+
+class Maximum:
+    """max(c + a, b), of one leaf: a sum of maxima, from the lowest number there is."""
+
+    linear = False
+
+    def plus(self, a: Any, b: Any) -> Any:
+        return jnp.maximum(a, b)
+
+    def zero(self, like: Any) -> Any:
+        return jnp.full_like(like, -jnp.inf)
+
+    def basis(self, leaves: Leaves) -> Leaves:
+        return [jnp.zeros((1, *leaves[0].shape), leaves[0].dtype)]
+
+    def matrix(self, columns: Leaves) -> Any:
+        return columns[0][0]
+
+    def packed(self, leaves: Leaves) -> Any:
+        return leaves[0]
+
+    def unpacked(self, packed: Any, like: Leaves) -> Leaves:
+        return [packed]
+
+    def after(self, second: Any, first: Any) -> Any:
+        return second + first
+
+    def times(self, matrix: Any, packed: Any) -> Any:
+        return matrix + packed
+
+
+class Diagonal(Linear):
     """Of one leaf, along every axis on its own: A has the shape of the leaf."""
 
     def basis(self, leaves: Leaves) -> Leaves:
@@ -56,7 +98,7 @@ class Diagonal(NamedTuple):
         return jnp.where(gone, jnp.zeros_like(product), product)
 
 
-class Units(NamedTuple):
+class Units(Linear):
     """Of k leaves of one shape that mix at every entry on its own: A [k, k, ...]."""
 
     def basis(self, leaves: Leaves) -> Leaves:
@@ -83,15 +125,15 @@ class Units(NamedTuple):
         return jnp.sum(matrix * packed[None], axis=1)
 
 
-class Mixing(NamedTuple):
+class Mixing(Linear):
     """Of one leaf, along some axes: A [*others, n, n] on [*others, n, uniform].
 
     `uniform` axes are mixed by one matrix, so that the identity along them, where they
     are long enough, finds out A in one step.
     """
 
-    mixed: tuple[int, ...]
-    uniform: tuple[int, ...]
+    def __init__(self, mixed: tuple[int, ...], uniform: tuple[int, ...]) -> None:
+        self.mixed, self.uniform = mixed, uniform
 
     def _order(self, leaf: Any) -> list[int]:
         others = [i for i in range(leaf.ndim) if i not in (*self.mixed, *self.uniform)]
@@ -137,7 +179,7 @@ class Mixing(NamedTuple):
         return matrix @ packed
 
 
-class Dense(NamedTuple):
+class Dense(Linear):
     """Of all leaves together, as one vector: A [n, n]."""
 
     def basis(self, leaves: Leaves) -> Leaves:

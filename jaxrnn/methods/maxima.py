@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import primitives as p
 
-from .jaxprs import apply, read
+from .jaxprs import apply, piece, read
 
 
 class NotAffine(Exception):
@@ -34,7 +34,7 @@ def maximum(closed: Any, index: int, args: Sequence[Any]) -> Pair:
     leaf = env[jaxpr.invars[index]]
     lowest = jnp.full(leaf.shape, -math.inf, leaf.dtype)
     env[jaxpr.invars[index]] = Pair(jnp.zeros_like(leaf), lowest)
-    for eqn in jaxpr.eqns:
+    for eqn in piece(closed, [jaxpr.outvars[index]], ()).equations:
         values = [read(env, atom) for atom in eqn.invars]
         if any(isinstance(value, Pair) for value in values):
             env[eqn.outvars[0]] = _paired(eqn, values)

@@ -14,6 +14,7 @@ from .affine import affine_carries
 from .iteration import iterated
 from .jaxprs import trace
 from .method import Method
+from .prefix import Blocks
 
 JACOBIANS = "full", "diagonal", "block"
 
@@ -232,7 +233,7 @@ def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., An
             _, new = jax.jvp(on, (past,), (dh,))
             return [a + b for a, b in zip(new, moved, strict=True)]
 
-        options: Any = dict(block=newton.block, affine=True)
+        options: Any = dict(blocks=Blocks(newton.block), affine=True)
         dh = affine_carries(linear, dfirst, (rows, past, moved), **options)
         zeros = [_no_tangent(other) for other in others]
         return (h, *others), (dh, *zeros)

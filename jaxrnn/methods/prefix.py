@@ -12,24 +12,68 @@ and of the solution alone, never those of the way to it.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from .segments import divisor
 
 Leaves = list[Any]
 Operator = Callable[[Any, Leaves], Leaves]  # A_t v, of row t and v
 
 
+class Blocks(NamedTuple):
+    """How time is cut: blocks of so many steps, spread over an axis of a mesh or not."""
+
+    steps: int
+    axis: str | None = None
+
+    def cut(self, T: int) -> tuple[int, int]:
+        """How many blocks there are, and the steps of one."""
+        if self.axis is None:
+            length = min(self.steps, T)
+            return -(-T // length), length
+        devices = _devices(self.axis)
+        if T % devices:
+            raise ValueError(
+                f"Associative: time has {T} steps, expected a multiple of the {devices} "
+                f"devices of the mesh axis {self.axis!r}: pad, and give lengths"
+            )
+        length = divisor(T // devices, self.steps)
+        return T // length, length
+
+
+def _devices(axis: str) -> int:
+    mesh = jax.sharding.get_abstract_mesh()
+    if axis not in mesh.axis_names or axis in mesh.manual_axes:
+        inside = axis in mesh.manual_axes
+        raise ValueError(
+            f"Associative: time_axis is {axis!r}, expected an axis of the mesh that "
+            f"jax.set_mesh has set, which has {mesh.axis_names}"
+            + (": call unroll outside of jax.shard_map, it has its own" if inside else "")
+        )
+    return mesh.shape[axis]
+
+
 def solved(
-    operator: Operator, rows: Any, first: Leaves, offsets: Leaves, form: Any, block: int
+    operator: Operator,
+    rows: Any,
+    first: Leaves,
+    offsets: Leaves,
+    form: Any,
+    blocks: Blocks,
 ) -> Leaves:
     """Every h, leaves `(T, ...)`, by the state before the first step and the b_t."""
     row = jax.tree.map(lambda leaf: leaf[0], rows)
     start = operator(row, first)
-    b = [leaf.at[0].add(x) for leaf, x in zip(offsets, start, strict=True)]
-    if not all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in first):
-        return _prefix(operator, rows, b, form, block)
+    b = [
+        leaf.at[0].set(form.plus(leaf[0], x))
+        for leaf, x in zip(offsets, start, strict=True)
+    ]
+    floating = all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in first)
+    if not floating or not form.linear:
+        return prefix(operator, rows, b, form, blocks)
 
     def matvec(h: Leaves) -> Leaves:
         before = [jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]]) for x in h]
@@ -37,7 +81,7 @@ def solved(
         return [x - y for x, y in zip(h, steps, strict=True)]
 
     def forward(_: Any, b: Leaves) -> Leaves:
-        return _prefix(operator, rows, b, form, block)
+        return prefix(operator, rows, b, form, blocks)
 
     def backward(_: Any, bar: Leaves) -> Leaves:
         def transposed(row: Any, bar: Leaves) -> Leaves:
@@ -45,7 +89,7 @@ def solved(
 
         # A_(t+1) for A_t; that of the last meets nothing.
         later = jax.tree.map(lambda leaf: _flip(jnp.roll(leaf, -1, 0)), rows)
-        back = _prefix(transposed, later, [*map(_flip, bar)], form, block)
+        back = prefix(transposed, later, [*map(_flip, bar)], form, blocks)
         return [*map(_flip, back)]
 
     return jax.lax.custom_linear_solve(matvec, b, forward, backward)
@@ -55,11 +99,10 @@ def _flip(leaf: Any) -> Any:
     return jnp.flip(leaf, 0)
 
 
-def _prefix(operator: Operator, rows: Any, b: Leaves, form: Any, block: int) -> Leaves:
+def prefix(operator: Operator, rows: Any, b: Leaves, form: Any, blocks: Blocks) -> Leaves:
     """Every h, from zero: the first row meets nothing."""
     T = b[0].shape[0]
-    length = min(block, T)
-    count = -(-T // length)
+    count, length = blocks.cut(T)
 
     def cut(leaf: Any) -> Any:
         missing = count * length - T
@@ -73,12 +116,12 @@ def _prefix(operator: Operator, rows: Any, b: Leaves, form: Any, block: int) -> 
 
     timed = jax.tree.map(cut, rows), [*map(cut, b)]
     step = jax.vmap(operator)
-    zeros = [jnp.zeros_like(leaf[0]) for leaf in timed[1]]
+    zeros = [form.zero(leaf[0]) for leaf in timed[1]]
     one = [leaf[0] for leaf in zeros]
 
     def advance(h: Leaves, inputs: Any) -> tuple[Leaves, Leaves]:
         row, b = inputs
-        new = [x + y for x, y in zip(step(row, h), b, strict=True)]
+        new = [form.plus(x, y) for x, y in zip(step(row, h), b, strict=True)]
         return new, new
 
     if count == 1:
@@ -90,20 +133,44 @@ def _prefix(operator: Operator, rows: Any, b: Leaves, form: Any, block: int) -> 
         columns = jax.vmap(step, (None, 1), 1)(inputs[0], columns)
         return (h, columns), None
 
-    basis = form.basis(one)
     columns = [
         jnp.broadcast_to(leaf, (count, *leaf.shape)).astype(like.dtype)
-        for leaf, like in zip(basis, zeros, strict=True)
+        for leaf, like in zip(form.basis(one), zeros, strict=True)
     ]
     (h, columns), _ = jax.lax.scan(local, (zeros, columns), timed)
     pairs = jax.vmap(form.matrix)(columns), jax.vmap(form.packed)(h)
+    starts = _starts(pairs, form, blocks)
+    starts = jax.vmap(lambda packed: form.unpacked(packed, one))(starts)
+    return [*map(joined, jax.lax.scan(advance, starts, timed)[1])]
+
+
+def _starts(pairs: Any, form: Any, blocks: Blocks) -> Any:
+    """The state with which every block begins."""
 
     @jax.vmap
     def join(first: Any, second: Any) -> Any:
         (A, h), (B, g) = first, second
-        return form.after(B, A), form.times(B, h) + g
+        return form.after(B, A), form.plus(form.times(B, h), g)
 
-    _, ends = jax.lax.associative_scan(join, pairs)
-    starts = jnp.concatenate([jnp.zeros_like(ends[:1]), ends[:-1]])
-    starts = jax.vmap(lambda packed: form.unpacked(packed, one))(starts)
-    return [*map(joined, jax.lax.scan(advance, starts, timed)[1])]
+    def shifted(begin: Any, ends: Any) -> Any:
+        return jnp.concatenate([begin[None], ends[:-1]])
+
+    if blocks.axis is None:
+        _, ends = jax.lax.associative_scan(join, pairs)
+        return shifted(form.zero(ends[0]), ends)
+
+    def piece(pairs: Any) -> Any:
+        """Of one device, which learns from the others one pair of each, once."""
+        matrices, ends = jax.lax.associative_scan(join, pairs)
+        last = jax.tree.map(lambda leaf: leaf[-1], (matrices, ends))
+        every = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, blocks.axis), last)
+        _, before = jax.lax.associative_scan(join, every)
+        here = jax.lax.axis_index(blocks.axis)
+        begin = shifted(form.zero(before[0]), before)[here]
+        moved = jax.vmap(lambda A, h: form.plus(form.times(A, begin), h))(matrices, ends)
+        return shifted(begin, moved)
+
+    spec = jax.sharding.PartitionSpec(blocks.axis)
+    return jax.shard_map(piece, in_specs=spec, out_specs=spec, axis_names={blocks.axis})(
+        pairs
+    )

@@ -79,6 +79,7 @@ def evaluate(
         *args,
         batch_ndim=len(batch_shape),
         timed=observe is not None,
+        time_axis=getattr(method, "time_axis", None),
     )
 
 

@@ -15,14 +15,16 @@ def over_explicit_axes(
     *others: Any,
     batch_ndim: int,
     timed: bool,
+    time_axis: str | None,
 ) -> tuple[Any, Any]:
     """`function(params, xs, *others)`, a carry and outputs with the batch axes of `xs`.
 
     These axes are spread as those of `xs`, and all else is whole on every device; any of
-    the arguments may tell the mesh. `timed` says that the carry has an axis of time.
+    the arguments may tell the mesh. `timed` says that the carry has an axis of time, and
+    `time_axis` the axis of the mesh over which a method lets it be spread.
 
     Raises:
-        ValueError: where the axis of time is spread.
+        ValueError: where the axis of time is spread over another.
     """
     args = params, xs, *others
     every = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves(args)]
@@ -39,13 +41,14 @@ def over_explicit_axes(
     shardings = [jax.typeof(x).sharding for x in jax.tree.leaves(xs)]
     spec = next((one.spec for one in shardings if any(one.spec)), PartitionSpec())
     axes = [*spec, *(None for _ in range(1 + batch_ndim))]
-    if axes[0] is not None:
+    if axes[0] not in (None, time_axis):
         raise ValueError(
             f"{call}: the axis of time of xs is spread over {axes[0]!r}, expected one "
-            "that is whole: steps follow each other; spread the batch"
+            "that is whole: steps follow each other; spread the batch, or take "
+            "Associative(time_axis=...)"
         )
     batch = axes[1 : 1 + batch_ndim]
-    of_batch, over_time = PartitionSpec(*batch), PartitionSpec(None, *batch)
+    of_batch, over_time = PartitionSpec(*batch), PartitionSpec(axes[0], *batch)
     of_results = over_time if timed else of_batch, over_time
     spread: Any = auto_axes(function, axes=tuple(sorted(names)), out_sharding=of_results)
 
