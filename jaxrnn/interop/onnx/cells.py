@@ -29,7 +29,7 @@ class OnnxLSTM(Memory, kw_only=True):
         coupled, peepholes: see above.
         peephole_init: see `jaxrnn.initializers`.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
-            `jaxrnn.cells.Gated` has them; the forget gate's bias starts at one.
+            `jaxrnn.cells.Gated` has them.
 
     Raises:
         ValueError: for a size that is no positive int, a rate outside [0, 1), an unknown
@@ -45,6 +45,7 @@ class OnnxLSTM(Memory, kw_only=True):
         (3, 15) (2, 5) (7, 2, 5)
     """
 
+    bias_init: initializers.Initializer = initializers.zeros
     activation: Activation = "tanh"
     gate_activation: Activation = "sigmoid"
     output_activation: Activation = "tanh"

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...cells import Activation, Dense, Embedding
-from ...combinators import Bidirectional, concatenate
-from ...wrappers import Residual, Reversed
+from ...combinators import concatenate
+from ...wrappers import Residual
 from .activations import NUMBERED, PLAIN, activation
-from .axes import Axis, Size, group, size_of
+from .axes import Size, group, size_of
+from .directions import alike, both, one_of, reduce_sum
 from .masks import MASKS
 from .structure import STRUCTURE, numbers, option, part, reading, signal
 from .values import Constant, Given, Node, Part, Signal, State, Value, joined
@@ -50,6 +51,9 @@ def _chosen(node: Node, x: Signal, axis: int, indices: list[Any]) -> Signal:
     size, chosen = size_of(x.axes[axis]), indices[0]
     kept = list(x.axes)
     del kept[axis]
+    one = one_of(x, axis, chosen) if len(indices) == 1 else None
+    if one is not None:
+        return replace(one, axes=tuple(kept))
     if len(indices) == 1 and x.axes[axis] == () and chosen in (0, -1):
         return replace(x, axes=tuple(kept))
     if len(indices) != 1 or x.axes[axis] != x.time or chosen not in (-1, _last(size)):
@@ -76,8 +80,15 @@ def slice_(node: Node, x: Value, *others: Value) -> Value:
         return part(node, x)
     for axis, start, end, step in cuts:
         size = size_of(x.axes[axis])
-        whole = end if isinstance(end, Size) else end >= (size or FAR)
+        if isinstance(end, Size):
+            whole = end == Size(x.axes[axis])
+        else:
+            whole = end >= (size or FAR)
         if step == 1 and start == 0 and whole:
+            continue
+        one = one_of(x, axis, start) if not whole or start else None
+        if one is not None and step == 1 and (whole or end == start + 1):
+            x = one
             continue
         if x.axes[axis] != x.time or x.last or step != 1 or not whole:
             node.refuse("of a sequence only the last step can be cut out")
@@ -89,14 +100,25 @@ def slice_(node: Node, x: Value, *others: Value) -> Value:
     return x
 
 
+def split(node: Node, x: Value, *others: Value) -> list[Value]:
+    if not isinstance(x, Signal) or x.time is None:
+        return [part(node, x)] * len(node.outputs)
+    axis = node.attributes.get("axis", 0)
+    found = [one_of(x, axis, index) for index in range(len(node.outputs))]
+    if len(found) != 2 or None in found:
+        node.refuse("a cell does not cut its sequence into parts")
+    return found
+
+
 def _sliced(node: Node, x: Constant, cuts: list[tuple]) -> Constant:
     array, dims = x.array, list(x.dims)
     for axis, start, end, step in cuts:
-        if isinstance(dims[axis], Size):
-            if step == 1 and start == 0 and (isinstance(end, Size) or end >= FAR):
-                continue
+        to_the_end = end == dims[axis] or (isinstance(end, int) and end >= FAR)
+        if isinstance(dims[axis], Size) and step == 1 and start == 0 and to_the_end:
+            continue
+        if isinstance(dims[axis], Size) or isinstance(end, Size):
             node.refuse("it cuts along an axis of unknown size")
-        kept = slice(start, None if isinstance(end, Size) else end, step)
+        kept = slice(start, end, step)
         array = array[(slice(None),) * (axis % array.ndim) + (kept,)]
         dims[axis] = array.shape[axis]
     return Constant(array, None if x.given is None else tuple(dims))
@@ -105,7 +127,12 @@ def _sliced(node: Node, x: Constant, cuts: list[tuple]) -> Constant:
 def concat(node: Node, *inputs: Value) -> Value:
     axis = node.attributes["axis"]
     if all(isinstance(x, Constant) for x in inputs):
-        return Constant(np.concatenate([x.array for x in inputs], axis))
+        dims = list(inputs[0].dims)
+        dims[axis] = sum(x.array.shape[axis] for x in inputs)
+        arrays = [x.array for x in inputs]
+        if any(isinstance(x.dims[axis], Size) for x in inputs):
+            node.refuse("it joins constants along an axis of unknown size")
+        return Constant(np.concatenate(arrays, axis), tuple(dims))
     if all(isinstance(x, State) or (isinstance(x, Signal) and x.last) for x in inputs):
         if not all(isinstance(x, Signal) and x.axes[axis] == x.features for x in inputs):
             return State(max((x.parts for x in inputs), key=len), str(node))
@@ -117,7 +144,7 @@ def concat(node: Node, *inputs: Value) -> Value:
     directions = a.axes[axis] == b.axes[axis] == ()
     if not directions and (a.axes[axis] != a.features or b.axes[axis] != b.features):
         node.refuse("expected outputs of two directions, joined along the features")
-    return _both(node, a, b, axis, concatenate)
+    return both(node, a, b, axis, concatenate)
 
 
 def add(node: Node, a: Value, b: Value) -> Value:
@@ -128,50 +155,10 @@ def add(node: Node, a: Value, b: Value) -> Value:
     a, b = sorted((signal(node, a), signal(node, b)), key=lambda x: len(x.parts))
     if a.parts == b.parts[: len(a.parts)] and len(a.parts) < len(b.parts):
         (cell, params), nodes = joined(b.parts[len(a.parts) :])
-        _alike(node, a, b)
+        alike(node, a, b)
         parts = (*a.parts, Part(Residual(cell), params, nodes))
         return replace(b, parts=parts)
-    return _both(node, a, b, None, operator.add)
-
-
-def _alike(node: Node, a: Signal, b: Signal) -> None:
-    """Raise unless the axes of both are the same, the features by their number."""
-    features = a.features if a.features is not None else a.axes[-1]
-    pairs = zip(a.axes, b.axes, strict=False)
-    same = all(one == two or (one, two) == (features, b.features) for one, two in pairs)
-    sizes = size_of(features), size_of(b.features or ())
-    if not same or len(a.axes) != len(b.axes) or sizes[0] not in (None, sizes[1]):
-        node.refuse("the two sequences have other axes")
-
-
-def _both(node: Node, a: Signal, b: Signal, axis: int | None, merge: Any) -> Signal:
-    """Two signals of one input, as two directions."""
-    shared = 0
-    for one, two in zip(a.parts, b.parts, strict=False):
-        if one is not two:
-            break
-        shared += 1
-    if not (len(a.parts) > shared < len(b.parts)) or a.source != b.source:
-        node.refuse("expected two sequences that cells make of one")
-    if axis is None or a.axes[axis] == ():  # else the sizes differ
-        _alike(node, a, b)
-    (first, params), nodes = joined(a.parts[shared:])
-    (second, others), more = joined(b.parts[shared:])
-    second = second.cell if isinstance(second, Reversed) else Reversed(second)
-    both = Bidirectional(first, second, merge)
-    made = Part(both, (params, others), nodes | more)
-    axes, features = list(a.axes), a.features or ()
-    if axis is not None:
-        name = node.outputs[0]
-        if axes[axis] == ():
-            axes[axis] = (Axis(f"{name}_D", 2),)
-            features = axes[axis] + features
-        else:
-            sizes = size_of(features), size_of(b.features or ())
-            features = group(f"{name}_y", sum(size or 0 for size in sizes))
-            axes[axis] = features
-    parts = (*a.parts[:shared], made)
-    return replace(a, axes=tuple(axes), parts=parts, features=features)
+    return both(node, a, b, None, operator.add)
 
 
 def _biased(node: Node, x: Signal, bias: Constant) -> Signal:
@@ -235,30 +222,6 @@ def elementwise(node: Node, x: Value) -> Value:
     return replace(x, parts=(*x.parts, Part(Activation(function), ())))
 
 
-def reduce_sum(node: Node, x: Value, *others: Value) -> Value:
-    """The sum of two directions."""
-    axes = option(node, (x, *others), 1, "axes") or []
-    x = signal(node, x)
-    both = x.parts[-1] if x.parts else None
-    directions = x.features[:1] if x.features else None
-    if (
-        both is None
-        or type(both.cell) is not Bidirectional
-        or both.cell.merge is not concatenate
-        or len(axes) != 1
-        or x.axes[axes[0]] != directions
-        or len(x.features or ()) != 2
-    ):
-        node.refuse("expected the sum of two directions")
-    cell = replace(both.cell, merge=operator.add)
-    kept = list(x.axes)
-    kept[axes[0]] = ()
-    if not node.attributes.get("keepdims", 1):
-        del kept[axes[0]]
-    parts = (*x.parts[:-1], Part(cell, both.params, both.nodes))
-    return replace(x, axes=tuple(kept), parts=parts, features=(x.features or ())[1:])
-
-
 NAMED = (*PLAIN, *(name for name, (_, n) in NUMBERED.items() if None not in n))
 OPERATORS: dict[str, Callable[..., Value]] = (
     STRUCTURE
@@ -266,6 +229,7 @@ OPERATORS: dict[str, Callable[..., Value]] = (
     | {
         "Gather": gather,
         "Slice": slice_,
+        "Split": split,
         "Concat": concat,
         "Add": add,
         "MatMul": matmul,

@@ -21,8 +21,10 @@ class Reader:
     """The nodes of a model, and the values of its edges as far as they are asked for."""
 
     def __init__(self, model: Any) -> None:
-        from onnx import numpy_helper
+        from onnx import inliner, numpy_helper
 
+        if model.functions:
+            model = inliner.inline_local_functions(model)
         graph = model.graph
         opsets = {one.domain: one.version for one in model.opset_import}
         self.opset = opsets.get("", opsets.get("ai.onnx", 1))
@@ -133,7 +135,7 @@ class Reader:
         return Signal(value.name, tuple(axes), integer)
 
     def _made(self, node: Node, inputs: tuple[Value, ...]) -> list[Value]:
-        if node.op == "Constant":
+        if node.op == "Constant" and "sparse_value" not in node.attributes:
             return [Constant(np.asarray(next(iter(node.attributes.values()))))]
         if node.op in GATES:
             return self._recurrent(node, inputs)
@@ -202,7 +204,9 @@ class Reader:
         cell, params = layer(f"{CALL}: {node}", node.op, node.attributes, weights)
         part = Part(cell, params, frozenset({node.made[0]}))
         count, (_, units) = len(weights.W), weights.R.shape[1:]
-        D, H = group(f"{node}_D", count), group(f"{node}_H", units)
+        D, H = (
+            group(f"{node.made[0]}_{name}", n) for name, n in (("D", count), ("H", units))
+        )
         parts, made = (*x.parts, part), replace(x, integer=False, features=D + H)
         axes = (batch, time, D, H) if layout else (time, D, batch, H)
         lasts = (batch, D, H) if layout else (D, batch, H)

@@ -23,7 +23,7 @@ FLOATS, INTEGERS = {1, 11}, {6, 7}  # float and double, int32 and int64
 
 def numbers(node: Node, value: Value, name: str) -> list[Any]:
     """Of a constant: ints, and sizes where they are not known."""
-    if not isinstance(value, Constant) or value.given is not None:
+    if not isinstance(value, Constant) or not value.whole:
         node.refuse(f"{name} is no constant, expected one")
     return [
         entry if isinstance(entry, Size) else int(entry)
@@ -106,8 +106,11 @@ def squeeze(node: Node, x: Value, *others: Value) -> Value:
         return x
     axes = option(node, (x, *others), 1, "axes")
     if isinstance(x, Constant):
-        where = None if axes is None else tuple(axes)
-        return Constant(np.squeeze(x.array, where))
+        count = x.array.ndim
+        where = [i for i in range(count) if x.dims[i] == 1] if axes is None else axes
+        gone = {index % count for index in where}
+        kept = tuple(dim for index, dim in enumerate(x.dims) if index not in gone)
+        return Constant(np.squeeze(x.array, tuple(gone)), kept)
     count = len(x.axes)
     if axes is None:
         axes = [index for index in range(count) if x.axes[index] == ()]
@@ -123,10 +126,12 @@ def unsqueeze(node: Node, x: Value, *others: Value) -> Value:
     if not isinstance(x, Signal | Constant):
         return x
     axes = option(node, (x, *others), 1, "axes") or []
+    before = x.dims if isinstance(x, Constant) else x.axes
+    count, old = len(before) + len(axes), iter(before)
+    new = {index % count for index in axes}
     if isinstance(x, Constant):
-        return Constant(np.expand_dims(x.array, tuple(axes)))
-    count = len(x.axes) + len(axes)
-    new, old = {index % count for index in axes}, iter(x.axes)
+        dims = tuple(1 if index in new else next(old) for index in range(count))
+        return Constant(np.expand_dims(x.array, tuple(axes)), dims)
     return replace(x, axes=tuple(() if i in new else next(old) for i in range(count)))
 
 
@@ -135,7 +140,7 @@ def reshape(node: Node, x: Value, *others: Value) -> Value:
         return x
     shape = option(node, (x, *others), 1, "shape") or []
     if isinstance(x, Constant):
-        if x.given is None and all(isinstance(want, int) for want in shape):
+        if x.whole and all(isinstance(want, int) for want in shape):
             return Constant(x.array.reshape(shape))
         node.refuse("the shape of a constant depends on the inputs")
     x = signal(node, x)
@@ -200,8 +205,15 @@ def multiply(node: Node, a: Value, b: Value) -> Value:
     node.refuse("there is no cell for it")
 
 
-def split(node: Node, x: Value, *others: Value) -> Any:
-    return [part(node, x)] * len(node.outputs)
+def product(node: Node, x: Value, *others: Value) -> Value:
+    axes = option(node, (x, *others), 1, "axes")
+    if not isinstance(x, Constant) or axes not in (None, [0]):
+        node.refuse("expected the product of sizes")
+    made: Any = 1
+    for one in numbers(node, x, "data"):
+        made = made * one
+    keep = node.attributes.get("keepdims", 1)
+    return Constant(_objects([made]).reshape((1,) if keep else ()))
 
 
 def part(node: Node, x: Value) -> Value:
@@ -239,5 +251,5 @@ STRUCTURE: dict[str, Callable[..., Value]] = {
     "Expand": expand,
     "ConstantOfShape": constant_of_shape,
     "Mul": multiply,
-    "Split": split,
+    "ReduceProd": product,
 }

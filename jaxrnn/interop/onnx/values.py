@@ -41,6 +41,11 @@ class Constant:
         """Whether it holds numbers alone, all that it has."""
         return self.array.dtype != object and self.dims == self.array.shape
 
+    @property
+    def whole(self) -> bool:
+        """Whether it has all of its entries."""
+        return self.dims == self.array.shape
+
     def is_all(self, value: Any) -> bool:
         return all(entry == value for entry in self.array.flat)
 
