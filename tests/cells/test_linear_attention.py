@@ -138,6 +138,17 @@ def test_long_runs_of_large_inputs_stay_finite(kind):
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", STEPS)
+def test_norms_of_little_have_a_gradient_in_float16(kind):
+    cell = kind(3, 4, heads=2)
+    as_half = lambda tree: jax.tree.map(lambda a: a.astype("float16"), tree)  # noqa: E731
+    params, xs = as_half((cell.init(jax.random.key(0)), inputs_of(cell, (50,))))
+    xs = xs.at[:20].multiply(1e-2)
+    slopes = jax.grad(lambda p: jnp.mean(unroll(cell, p, xs)[1] ** 2))(params)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+
+
 # Gated linear attention.
 
 

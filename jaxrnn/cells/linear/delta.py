@@ -11,7 +11,7 @@ from ... import initializers
 from ...arguments.keys import Keys
 from ..activations import Activation, activation_of, check_activations
 from ..gated import Params
-from .linear_attention import Associating
+from .linear_attention import Associating, normalized
 
 
 def unit(x: jax.Array) -> jax.Array:
@@ -81,7 +81,7 @@ class Delta(Associating, kw_only=True):
 
     def output(self, params: Params, carry: jax.Array, drive: DeltaDrive) -> jax.Array:
         read = jnp.einsum("hdk,hk->hd", carry, drive.q)
-        o = params["gain"] * rms_norm(read, self.epsilon).reshape(-1)
+        o = params["gain"] * normalized(rms_norm, read, self.epsilon).reshape(-1)
         return (o if drive.r is None else drive.r * o) @ params["output_kernel"]
 
 

@@ -1,16 +1,26 @@
 """Attention without a softmax: heads whose memories are matrices."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ... import initializers
+from ...arguments.dtypes import promoted
 from ...arguments.keys import Keys
 from ...arguments.numbers import check_positive, check_sizes
 from ..affine import affine, unbiased
 from ..gated import Driven, Params
 from ..lstms.normalized import layer_norm
+
+
+def normalized(
+    norm: Callable[[jax.Array, float], jax.Array], x: jax.Array, epsilon: float
+) -> jax.Array:
+    """norm(x, epsilon), in float32 at least: its slope at 0 is beyond float16."""
+    wide = x.astype(promoted(x.dtype, jnp.float32))
+    return norm(wide, epsilon).astype(x.dtype)
 
 
 class Associating(Driven[jax.Array], kw_only=True):
@@ -175,6 +185,6 @@ class GatedLinearAttention(Associating, kw_only=True):
 
     def output(self, params: Params, carry: jax.Array, drive: GLADrive) -> jax.Array:
         read = jnp.einsum("hk,hkd->hd", drive.q, carry)
-        o = params["gain"] * layer_norm(read, self.epsilon).reshape(-1)
+        o = params["gain"] * normalized(layer_norm, read, self.epsilon).reshape(-1)
         o = o + params["offset"] if self.use_bias else o
         return (drive.r * o) @ params["output_kernel"]
