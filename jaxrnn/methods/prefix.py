@@ -11,6 +11,7 @@ and so it is solved: `jax.lax.custom_linear_solve` takes all derivatives of what
 and of the solution alone, never those of the way to it.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -76,7 +77,8 @@ def solved(
         return prefix(operator, rows, b, form, blocks)
 
     def matvec(h: Leaves) -> Leaves:
-        before = [jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]]) for x in h]
+        # Rolled, which takes one row from a neighbour where time is over devices.
+        before = [jnp.roll(x, 1, 0).at[0].set(jnp.zeros_like(x[0])) for x in h]
         steps = jax.vmap(operator)(rows, before)
         return [x - y for x, y in zip(h, steps, strict=True)]
 
@@ -88,36 +90,43 @@ def solved(
             return jax.linear_transpose(lambda v: operator(row, v), first)(bar)[0]
 
         # A_(t+1) for A_t; that of the last meets nothing.
-        later = jax.tree.map(lambda leaf: _flip(jnp.roll(leaf, -1, 0)), rows)
-        back = prefix(transposed, later, [*map(_flip, bar)], form, blocks)
-        return [*map(_flip, back)]
+        later = jax.tree.map(lambda leaf: jnp.roll(leaf, -1, 0), rows)
+        return prefix(transposed, later, bar, form, blocks, reverse=True)
 
     return jax.lax.custom_linear_solve(matvec, b, forward, backward)
 
 
-def _flip(leaf: Any) -> Any:
-    return jnp.flip(leaf, 0)
-
-
-def prefix(operator: Operator, rows: Any, b: Leaves, form: Any, blocks: Blocks) -> Leaves:
-    """Every h, from zero: the first row meets nothing."""
+def prefix(
+    operator: Operator,
+    rows: Any,
+    b: Leaves,
+    form: Any,
+    blocks: Blocks,
+    *,
+    reverse: bool = False,
+) -> Leaves:
+    """Every h, from zero: the first row, or in reverse the last, meets nothing."""
     T = b[0].shape[0]
     count, length = blocks.cut(T)
+    missing = count * length - T
+
+    def filled(leaf: Any, more: Any) -> Any:
+        more = jnp.broadcast_to(more, (missing, *leaf.shape[1:]))
+        return jnp.concatenate([leaf, more]) if missing else leaf
 
     def cut(leaf: Any) -> Any:
-        missing = count * length - T
-        if missing:
-            last = jnp.broadcast_to(leaf[-1:], (missing, *leaf.shape[1:]))
-            leaf = jnp.concatenate([leaf, last])
         return jnp.swapaxes(leaf.reshape(count, length, *leaf.shape[1:]), 0, 1)
 
     def joined(leaf: Any) -> Any:
         return jnp.swapaxes(leaf, 0, 1).reshape(count * length, *leaf.shape[2:])[:T]
 
-    timed = jax.tree.map(cut, rows), [*map(cut, b)]
+    rows = jax.tree.map(lambda leaf: cut(filled(leaf, leaf[-1])), rows)
+    timed = rows, [cut(filled(leaf, form.zero(leaf[0]))) for leaf in b]
     step = jax.vmap(operator)
     zeros = [form.zero(leaf[0]) for leaf in timed[1]]
     one = [leaf[0] for leaf in zeros]
+
+    over = functools.partial(jax.lax.scan, reverse=reverse)
 
     def advance(h: Leaves, inputs: Any) -> tuple[Leaves, Leaves]:
         row, b = inputs
@@ -125,7 +134,7 @@ def prefix(operator: Operator, rows: Any, b: Leaves, form: Any, blocks: Blocks) 
         return new, new
 
     if count == 1:
-        return [*map(joined, jax.lax.scan(advance, zeros, timed)[1])]
+        return [*map(joined, over(advance, zeros, timed)[1])]
 
     def local(state: Any, inputs: Any) -> tuple[Any, Any]:
         h, columns = state
@@ -137,14 +146,14 @@ def prefix(operator: Operator, rows: Any, b: Leaves, form: Any, blocks: Blocks) 
         jnp.broadcast_to(leaf, (count, *leaf.shape)).astype(like.dtype)
         for leaf, like in zip(form.basis(one), zeros, strict=True)
     ]
-    (h, columns), _ = jax.lax.scan(local, (zeros, columns), timed)
+    (h, columns), _ = over(local, (zeros, columns), timed)
     pairs = jax.vmap(form.matrix)(columns), jax.vmap(form.packed)(h)
-    starts = _starts(pairs, form, blocks)
+    starts = _starts(pairs, form, blocks, reverse)
     starts = jax.vmap(lambda packed: form.unpacked(packed, one))(starts)
-    return [*map(joined, jax.lax.scan(advance, starts, timed)[1])]
+    return [*map(joined, over(advance, starts, timed)[1])]
 
 
-def _starts(pairs: Any, form: Any, blocks: Blocks) -> Any:
+def _starts(pairs: Any, form: Any, blocks: Blocks, reverse: bool) -> Any:
     """The state with which every block begins."""
 
     @jax.vmap
@@ -152,19 +161,22 @@ def _starts(pairs: Any, form: Any, blocks: Blocks) -> Any:
         (A, h), (B, g) = first, second
         return form.after(B, A), form.plus(form.times(B, h), g)
 
+    scan = functools.partial(jax.lax.associative_scan, join, reverse=reverse)
+
     def shifted(begin: Any, ends: Any) -> Any:
-        return jnp.concatenate([begin[None], ends[:-1]])
+        parts = [ends[1:], begin[None]] if reverse else [begin[None], ends[:-1]]
+        return jnp.concatenate(parts)
 
     if blocks.axis is None:
-        _, ends = jax.lax.associative_scan(join, pairs)
+        _, ends = scan(pairs)
         return shifted(form.zero(ends[0]), ends)
 
     def piece(pairs: Any) -> Any:
         """Of one device, which learns from the others one pair of each, once."""
-        matrices, ends = jax.lax.associative_scan(join, pairs)
-        last = jax.tree.map(lambda leaf: leaf[-1], (matrices, ends))
+        matrices, ends = scan(pairs)
+        last = jax.tree.map(lambda leaf: leaf[0 if reverse else -1], (matrices, ends))
         every = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, blocks.axis), last)
-        _, before = jax.lax.associative_scan(join, every)
+        _, before = scan(every)
         here = jax.lax.axis_index(blocks.axis)
         begin = shifted(form.zero(before[0]), before)[here]
         moved = jax.vmap(lambda A, h: form.plus(form.times(A, begin), h))(matrices, ends)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from jax.extend.core import primitives as p
 from jax.extend.source_info_util import summarize
 
-from .jaxprs import depend, is_variable
+from .jaxprs import depend, is_variable, piece
 from .maxima import NotAffine, is_maximum
 
 
@@ -80,15 +80,16 @@ def _group(closed: Any, own: tuple[int, ...], uses: Any, affine: bool) -> Group:
         return Group(own, "none")
     leaves = [closed.jaxpr.invars[i] for i in own]
     shape = leaves[0].aval.shape
-    walk = _Walk(closed, leaves, affine)
+    results = [closed.jaxpr.outvars[i] for i in own]
+    walk = _Walk(piece(closed, results, ()).equations, leaves, affine)
     try:
         walk()
     except NotAffine:
         if len(own) == 1 and is_maximum(closed, own[0]):
             return Group(own, "maximum")
         raise
-    for i in own:
-        walk.settle(closed.jaxpr.outvars[i], len(shape))
+    for out in results:
+        walk.settle(out, len(shape))
     if all(leaf.aval.shape == shape for leaf in leaves) and not walk.mixed:
         return Group(own, "elementwise")
     if len(own) > 1:
@@ -116,15 +117,15 @@ Axes = tuple[int | None, ...]
 class _Walk:
     """Of every value that depends on the leaves: to which of their axes its own lead."""
 
-    def __init__(self, closed: Any, leaves: Sequence[Any], affine: bool) -> None:
-        self.closed, self.affine = closed, affine
+    def __init__(self, equations: Any, leaves: Sequence[Any], affine: bool) -> None:
+        self.equations, self.affine = equations, affine
         self.axes: dict[Any, Axes] = {v: tuple(range(v.aval.ndim)) for v in leaves}
         self.flat: dict[Any, set[int]] = {}  # of the others: the axes that repeat one
         self.mixed: set[int] = set()
         self.varies: set[int] = set()  # along which what they are multiplied by does
 
     def __call__(self) -> None:
-        for eqn in self.closed.jaxpr.eqns:
+        for eqn in self.equations:
             of = [is_variable(atom) and atom in self.axes for atom in eqn.invars]
             if any(of):
                 for out, axes in zip(eqn.outvars, self._results(eqn, of), strict=True):
