@@ -147,7 +147,7 @@ def carries(session):
     return [name for name in names if name != "lengths"]
 
 
-def assert_close(got, expected, atol=3e-6):
+def assert_close(got, expected, atol=1e-5):
     leaves = jax.tree.leaves(expected)
     assert len(got) == len(leaves)
     for one, leaf in zip(got, leaves, strict=True):
@@ -193,7 +193,7 @@ def test_gates_of_every_activation(cell, field):
         xs, params = np.asarray(inputs_of(one, (4, 2)), "float32"), params_in(one)
         carry, ys = unroll(one, wide(params), wide(xs))
         out = session_of(dump(one, params)).run(None, {"xs": xs})
-        assert_close(out, (ys, carry))
+        assert_close(out, (ys, carry), atol=3e-5)  # of gates without bounds too
 
 
 @pytest.mark.parametrize("name", by_default([*NAMES, "selu", "celu", "softmax"], "elu"))
