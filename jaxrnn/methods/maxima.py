@@ -44,6 +44,8 @@ def maximum(closed: Any, index: int, args: Sequence[Any]) -> Pair:
 
 
 def is_maximum(closed: Any, index: int) -> bool:
+    if not jnp.issubdtype(closed.jaxpr.invars[index].aval.dtype, jnp.floating):
+        return False  # there is nothing below all integers
     avals = [
         jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in closed.jaxpr.invars
     ]
@@ -70,7 +72,8 @@ def _paired(eqn: Any, values: Sequence[Any]) -> Pair:
         return on(lambda x: x + other)
     if kind is p.sub_p and isinstance(values[0], Pair) and len(pairs) == 1:
         return on(lambda x: x - values[1])
-    if kind is p.convert_element_type_p:
+    floating = jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating)
+    if kind is p.convert_element_type_p and floating:
         return on(lambda x: apply(eqn, [x])[0])
     if kind is p.max_p:
         both = [_pair(value, lowest) for value in values]

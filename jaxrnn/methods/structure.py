@@ -13,6 +13,7 @@ depends on it, its axes lead back to axes of the leaf:
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 from jax.extend.core import primitives as p
 from jax.extend.source_info_util import summarize
 
@@ -79,6 +80,9 @@ def _group(closed: Any, own: tuple[int, ...], uses: Any, affine: bool) -> Group:
     if not any(i in uses[j] for i in own for j in own):
         return Group(own, "none")
     leaves = [closed.jaxpr.invars[i] for i in own]
+    for leaf in leaves:
+        if not jnp.issubdtype(leaf.aval.dtype, jnp.number):
+            raise NotAffine(f"a leaf of {leaf.aval.str_short()}, which is no number")
     shape = leaves[0].aval.shape
     results = [closed.jaxpr.outvars[i] for i in own]
     walk = _Walk(piece(closed, results, ()).equations, leaves, affine)
@@ -88,9 +92,11 @@ def _group(closed: Any, own: tuple[int, ...], uses: Any, affine: bool) -> Group:
         if len(own) == 1 and is_maximum(closed, own[0]):
             return Group(own, "maximum")
         raise
+    if any(leaf.aval.shape != shape for leaf in leaves):
+        return Group(own, "dense")
     for out in results:
         walk.settle(out, len(shape))
-    if all(leaf.aval.shape == shape for leaf in leaves) and not walk.mixed:
+    if not walk.mixed:
         return Group(own, "elementwise")
     if len(own) > 1:
         return Group(own, "dense")
@@ -108,8 +114,14 @@ ALONG = (
 ACROSS = (
     *(p.reduce_sum_p, p.slice_p, p.concatenate_p, p.pad_p, p.rev_p, p.cumsum_p),
     *(p.dynamic_slice_p, p.gather_p, p.reshape_p, p.conv_general_dilated_p),
-    *(p.dynamic_update_slice_p, p.scatter_add_p, p.reduce_window_sum_p),
+    *(p.dynamic_update_slice_p, p.scatter_p, p.scatter_add_p, p.reduce_window_sum_p),
 )
+# Of those, in which arguments: the others say where, or by how much.
+LINEAR_IN = {
+    **dict.fromkeys((p.dynamic_slice_p, p.gather_p, p.conv_general_dilated_p), (0,)),
+    p.dynamic_update_slice_p: (0, 1),
+    **dict.fromkeys((p.scatter_p, p.scatter_add_p), (0, 2)),
+}
 
 Axes = tuple[int | None, ...]
 
@@ -142,11 +154,14 @@ class _Walk:
         kind, ins, outs = eqn.primitive, eqn.invars, eqn.outvars
         given = [self.axes[atom] for atom, one in zip(ins, of, strict=True) if one]
         others = [atom for atom, one in zip(ins, of, strict=True) if not one]
-        if kind in ALONG and self._linear(kind, of):
-            axes = self._merged(given)
-            if kind not in (p.add_p, p.sub_p, p.add_jaxvals_p):
-                for atom in others:
-                    self._multiply(axes, atom)
+        if kind in ALONG and self._linear(eqn, of):
+            # What has no axes is the same for all of another.
+            none = (None,) * outs[0].aval.ndim
+            axes = self._merged([axes or none for axes in given])
+            if kind in (p.mul_p, p.div_p):
+                self._multiply(axes, others[0])
+            elif kind is p.select_n_p:
+                self._multiply(axes, ins[0])
             return [axes]
         if kind is p.dot_general_p and sum(of) == 1:
             return [self._product(eqn, of[0])]
@@ -164,24 +179,24 @@ class _Walk:
             return [tuple(a for i, a in enumerate(given[0]) if i not in gone)]
         if kind is p.reshape_p and (axes := self._reshaped(eqn, given[0])) is not None:
             return [axes]
-        first = kind in (p.dynamic_slice_p, p.gather_p, p.conv_general_dilated_p)
+        may = LINEAR_IN.get(kind, range(len(ins)))
         across = kind in ACROSS or kind.name == "split"
-        linear = across and (of[0] and not any(of[1:]) if first else True)
+        linear = across and all(i in may for i, one in enumerate(of) if one)
         if not linear and not self.affine:
-            shape = next(a.aval for a, one in zip(ins, of, strict=True) if one)
-            raise NotAffine(
-                f"{_said(eqn, of)} of {shape.str_short()}, which depends on it "
-                f"({summarize(eqn.source_info)})"
-            )
+            raise NotAffine(_said(eqn, of))
         for axes in given:
             self._mix(axes)
         return [(None,) * v.aval.ndim for v in outs]
 
-    def _linear(self, kind: Any, of: Sequence[bool]) -> bool:
+    def _linear(self, eqn: Any, of: Sequence[bool]) -> bool:
+        kind, dtype = eqn.primitive, eqn.outvars[0].aval.dtype
         if kind is p.mul_p:
             return sum(of) == 1
         if kind is p.div_p:
-            return not of[1]
+            return not of[1] and jnp.issubdtype(dtype, jnp.inexact)
+        if kind is p.convert_element_type_p:  # but for what rounds
+            whole = jnp.issubdtype(eqn.invars[0].aval.dtype, jnp.integer)
+            return jnp.issubdtype(dtype, jnp.number if whole else jnp.inexact)
         return not (kind is p.select_n_p and of[0])
 
     def _mix(self, axes: Any) -> None:
@@ -270,9 +285,12 @@ class _Walk:
 
 
 def _said(eqn: Any, of: Sequence[bool]) -> str:
-    """What an equation does, for a message."""
-    name = eqn.params.get("name", eqn.primitive.name)
+    """What an equation does with what depends on the carry, and where, for a message."""
+    name = str(eqn.params.get("name", eqn.primitive.name))
     products = {"mul": "a product", "dot_general": "a product", "div": "a quotient"}
-    if eqn.primitive.name in products and sum(of) > 1:
-        return f"{products[eqn.primitive.name]} of two values, the first"
-    return str(name)
+    every = [a.aval.str_short() for a, one in zip(eqn.invars, of, strict=True) if one]
+    where = summarize(eqn.source_info)
+    where = f" ({where})" if where else ""
+    if name in products and len(every) > 1:
+        return f"{products[name]} of {' and '.join(every)}, which depend on it{where}"
+    return f"{name} of {every[0]}, which depends on it{where}"
