@@ -270,6 +270,21 @@ def test_layers_without_memory():
     agree(after(constants, nodes), stacked(*layers))
 
 
+def test_nonlinearities_between_layers():
+    from jaxrnn.interop.onnx import HardSigmoid, ThresholdedRelu
+
+    ops = ["Tanh", "Softplus", "Elu", "ThresholdedRelu", "HardSigmoid", "Softsign"]
+    edges = ["y", *(f"a{index}" for index in range(len(ops) - 1)), "ys"]
+    options = {"HardSigmoid": {"alpha": 0.3}, "ThresholdedRelu": {"alpha": 0.1}}
+    nodes = [
+        (op, *edges[index : index + 2], options.get(op, {}))
+        for index, op in enumerate(ops)
+    ]
+    functions = ["tanh", "softplus", "elu", ThresholdedRelu(0.1), HardSigmoid(0.3, 0.5)]
+    layers = map(Activation, [*functions, "soft_sign"])
+    agree(after(ONE, [*FLAT, *nodes]), stacked(*layers))
+
+
 def test_gemm_with_its_factors_on_the_last_state():
     constants = {"K": normal(2, 4), "C": normal(2), "zero": np.array([0])}
     attributes = {"alpha": 0.5, "beta": 2.0, "transB": 1}

@@ -209,6 +209,21 @@ def test_an_activation_has_its_numbers(name):
     assert hash(cell) == hash(Elman(I, H, expected))
 
 
+def test_numbers_that_are_not_given_or_given_to_all():
+    """Defaults, and a list with one for every activation that says the same."""
+    names = ["Sigmoid", "LeakyRelu", "Elu", "HardSigmoid", "Tanh", "Tanh"]
+    attributes = BOTH | {"activations": names}
+    expected = Bidirectional(
+        OnnxLSTM(I, H, activation="leaky_relu", output_activation="elu"),
+        LSTM(I, H, gate_activation="onnx_hard_sigmoid"),
+    )
+    assert compare("LSTM", *made("LSTM", attributes)) == expected
+    attributes["activation_beta"] = [0.3, 0.0, 0.0, 0.3, 0.0, 0.0]
+    beta = HardSigmoid(0.2, 0.3)
+    cell = compare("LSTM", *made("LSTM", attributes))
+    assert cell == Bidirectional(expected.forward, LSTM(I, H, gate_activation=beta))
+
+
 @pytest.mark.parametrize("op", ["RNN", "GRU", "LSTM"])
 def test_without_biases_lengths_and_initial_states(op):
     constants, attributes = made(op, {}, bias=False)
@@ -233,8 +248,8 @@ def drawn(seed):
         names = [str(rng.choice(kinds)) for kinds in D * each]
         attributes["activations"] = names
         for label, place in (("alpha", 0), ("beta", 1)):
-            takers = [n for n in names if len(FUNCTIONS[n][1]) > place or op == "RNN"]
-            values = [FUNCTIONS[name][1].get(label, 0.0) for name in takers]
+            takers = [name for name in names if len(FUNCTIONS[name][1]) > place]
+            values = [FUNCTIONS[name][1][label] for name in takers]
             if values:
                 attributes[f"activation_{label}"] = values
     if rng.integers(2):
@@ -337,7 +352,7 @@ def refused(op, attributes, message, change=None):
         (
             "RNN",
             {"activations": ["Affine"]},
-            "Affine has no alpha, for which there is no",
+            "Affine has no alpha, for which runtimes",
         ),
         ("GRU", {"activations": ["Tanh"]}, "activations is Tanh, expected 2 of them"),
         ("GRU", {"direction": "both"}, "direction is 'both', expected one of 'forward'"),

@@ -106,8 +106,8 @@ class Clipped(_Function):
         return activation_of(self.activation)(jnp.clip(x, -self.clip, self.clip))
 
 
-# By ONNX's names: those without numbers; those with, and the defaults that the operators
-# of the same names have: None where there is none.
+# By ONNX's names: those without numbers; those with, and the defaults that specification
+# and onnxruntime share, None where there is none.
 PLAIN = {
     "Relu": "relu",
     "Tanh": "tanh",
@@ -118,7 +118,7 @@ PLAIN = {
 NUMBERED: dict[str, tuple[type[_Function], tuple[float | None, ...]]] = {
     "Affine": (Affine, (None, None)),
     "LeakyRelu": (LeakyRelu, (0.01,)),
-    "ThresholdedRelu": (ThresholdedRelu, (1.0,)),
+    "ThresholdedRelu": (ThresholdedRelu, (None,)),
     "ScaledTanh": (ScaledTanh, (None, None)),
     "HardSigmoid": (HardSigmoid, (0.2, 0.5)),
     "Elu": (Elu, (1.0,)),
@@ -149,13 +149,12 @@ def activation(name: str, numbers: Sequence[Any]) -> Activation:
 
 
 def activations(
-    where: str, op: str, names: Sequence[str], *numbers: Sequence[float]
+    where: str, names: Sequence[str], *numbers: Sequence[float]
 ) -> list[Activation]:
     """Those of a node, by its attributes activations, activation_alpha, activation_beta.
 
-    The numbers are those of the activations that take one, in their order; onnxruntime's
-    RNN takes one for every activation. A list that reads otherwise in another place than
-    in this order is refused.
+    The numbers are those of the activations that take one, in their order. A list that
+    has one for every activation is refused, unless it says the same.
     """
     proper = {name.lower(): name for name in (*PLAIN, *NUMBERED)}
     unknown = [name for name in names if name.lower() not in proper]
@@ -165,15 +164,15 @@ def activations(
             f"{', '.join(proper.values())}"
         )
     names = [proper[name.lower()] for name in names]
-    read = [_numbers(where, op, names, *each) for each in enumerate(numbers)]
+    read = [_numbers(where, names, *each) for each in enumerate(numbers)]
     made = []
     for index, name in enumerate(names):
         own = [values[index] for values in read[: _takes(name)]]
         if None in own:
             label = LABELS[own.index(None)]
             raise ValueError(
-                f"{where}: {name} has no {label}, for which there is no default: give "
-                f"the node activation_{label}"
+                f"{where}: {name} has no {label}, for which runtimes share no default: "
+                f"give the node activation_{label}"
             )
         made.append(activation(name, own))
     return made
@@ -184,7 +183,7 @@ def _takes(name: str) -> int:
 
 
 def _numbers(
-    where: str, op: str, names: Sequence[str], place: int, given: Sequence[float]
+    where: str, names: Sequence[str], place: int, given: Sequence[float]
 ) -> list[float | None]:
     """Alpha (place 0) or beta (place 1) of each activation; None where it has none."""
     takers = [index for index, name in enumerate(names) if _takes(name) > place]
@@ -197,8 +196,6 @@ def _numbers(
         by_place[index] = given[index] if len(given) == len(names) else None
     for index, value in zip(takers, given, strict=False):
         values[index] = value
-    if op == "RNN" and len(given) == len(names):
-        return by_place
     if len(given) > len(takers) and values != by_place:
         label = LABELS[place]
         raise ValueError(

@@ -125,7 +125,7 @@ def _activations(
             f"{where}: activations is {', '.join(names)}, expected {len(usual)} of them"
         )
     numbers = (attributes.get(f"activation_{label}", ()) for label in LABELS)
-    functions = activations(where, op, names, *numbers)
+    functions = activations(where, names, *numbers)
     clip = attributes.get("clip")
     if clip is None:
         return functions

@@ -53,9 +53,9 @@ def load(source: Any, *, node: str | None = None) -> tuple[Cell, Any]:
     model a Dense has its bias there. An `Embedding` has NaN for negative symbols. Dropout
     is left out. A float32 attribute is read as the shortest decimal of it. Where the
     specification is silent it is as onnxruntime: clip does not act on c' before the last
-    activation of an LSTM, input_forget makes f = 1 - i, and ThresholdedRelu is zero at
-    alpha itself. An alpha or beta that is not given has the default of the operator of
-    its name, as is specified; onnxruntime's RNN takes zero.
+    activation of an LSTM, input_forget makes f = 1 - i, ThresholdedRelu is zero at alpha
+    itself, and alpha and beta are lists of those that take one. What is not given there
+    is the default that the specification and onnxruntime share, or refused.
 
     Args:
         source: an `onnx.ModelProto`, or the path of a file.

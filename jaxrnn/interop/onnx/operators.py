@@ -10,7 +10,7 @@ import numpy as np
 from ...cells import Activation, Dense, Embedding
 from ...combinators import concatenate
 from ...wrappers import Residual
-from .activations import NUMBERED, PLAIN, activation
+from .activations import LABELS, NUMBERED, PLAIN, activation
 from .axes import Size, group, size_of
 from .directions import alike, both, one_of, reduce_sum
 from .masks import MASKS
@@ -210,8 +210,8 @@ def elementwise(node: Node, x: Value) -> Value:
     if node.op in PLAIN:
         function = activation(node.op, ())
     elif node.op in NUMBERED:
-        defaults = NUMBERED[node.op][1]
-        pairs = zip(("alpha", "beta"), defaults, strict=False)
+        defaults = DEFAULTS.get(node.op, NUMBERED[node.op][1])
+        pairs = zip(LABELS, defaults, strict=False)
         function = activation(node.op, [of.get(label, usual) for label, usual in pairs])
     else:
         x = reading(node, x)
@@ -222,7 +222,8 @@ def elementwise(node: Node, x: Value) -> Value:
     return replace(x, parts=(*x.parts, Part(Activation(function), ())))
 
 
-NAMED = (*PLAIN, *(name for name, (_, n) in NUMBERED.items() if None not in n))
+DEFAULTS = {"ThresholdedRelu": (1.0,)}  # of the operator by itself
+FUNCTIONS = PLAIN.keys() | NUMBERED.keys() - {"Affine", "ScaledTanh"}
 OPERATORS: dict[str, Callable[..., Value]] = (
     STRUCTURE
     | MASKS
@@ -235,6 +236,6 @@ OPERATORS: dict[str, Callable[..., Value]] = (
         "MatMul": matmul,
         "Gemm": gemm,
         "ReduceSum": reduce_sum,
-        **dict.fromkeys((*NAMED, "Softmax", "LogSoftmax"), elementwise),
+        **dict.fromkeys({*FUNCTIONS, "Softmax", "LogSoftmax"}, elementwise),
     }
 )
