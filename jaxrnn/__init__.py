@@ -139,4 +139,4 @@ from .decoding import ScheduledSampling as ScheduledSampling
 
 from . import serialization as serialization  # registers what functions return
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
