@@ -184,10 +184,11 @@ def reach(name: str, task: Task, hidden_size: int, params: Any, xs: Any) -> jax.
     def one(params: Any) -> jax.Array:
         last = lambda ys: jnp.sum(ys[-1])  # noqa: E731
         norms, _ = jaxrnn.gradient_norms(last, model, params, entry(name).feed(xs))
-        is_state = model.cells[0].is_state(norms)
-        leaves = zip(jax.tree.leaves(norms), jax.tree.leaves(is_state), strict=True)
+        of = jax.tree.leaves(model.cells[0].is_state(norms))
+        leaves = zip(jax.tree.leaves(norms), of, strict=True)
         # Of the whole state, and a mean over the examples.
-        return jnp.sqrt(sum(n**2 for n, of in leaves if of)).mean(1)[::-1]
+        of_state = [norm for norm, is_state in leaves if is_state or not any(of)]
+        return jnp.sqrt(sum(norm**2 for norm in of_state)).mean(1)[::-1]
 
     return jax.vmap(one)(params).mean(0)
 
@@ -266,7 +267,7 @@ def in_order(rows: dict[str, dict]) -> list[tuple[str, dict]]:
 
 
 def arguments() -> Any:
-    parser = options(__doc__, steps=1000, seeds=3)
+    parser = options(__doc__, steps=800, seeds=3)
     add = parser.add_argument
     every = list(FAMILY)
     add("--cells", nargs="+", choices=every, default=every, metavar="CELL", help="some")

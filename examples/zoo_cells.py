@@ -21,6 +21,8 @@ FAMILIES = {
         JordanRNN""",
     "stable": """AntisymmetricRNN GatedAntisymmetricRNN CoRNN UnICORNN LEM LipschitzRNN
         ExpRNN CTRNN LTC CfC""",
+    "affine": """MinGRU MinLSTM SRU QRNN LinearRNN LRU RGLRU S4D S5 MLSTM
+        GatedLinearAttention DeltaNet GatedDeltaNet""",
     "dynamics": "LowRankRNN EIRNN PLRNN ShallowPLRNN EchoState",
     "scales": "FastSlow Multiscale",
 }
@@ -48,9 +50,9 @@ def as_mass(xs: Any) -> Any:
     return cells.MassInput(xs[..., :1], xs)
 
 
-def intersection(I: int, H: int) -> jaxrnn.Cell:
-    """Its x is a part of its y, and has to be of the size of h."""
-    return Stack((Dense(I, H), cells.IntersectionRNN(H, H)))
+def widened(make: Callable[[int, int], jaxrnn.Cell]) -> Callable[[int, int], jaxrnn.Cell]:
+    """Of a cell whose x has to be of the size of h."""
+    return lambda I, H: Stack((Dense(I, H), make(H, H)))
 
 
 def fast_slow(I: int, H: int) -> jaxrnn.Cell:
@@ -65,7 +67,9 @@ SPECIAL = {
     "PhasedLSTM": Entry(cells.PhasedLSTM, with_times),
     "GRUD": Entry(cells.GRUD, cells.missing_input),
     "MCLSTM": Entry(lambda I, H: cells.MCLSTM(1, I, H), as_mass),
-    "IntersectionRNN": Entry(intersection, as_they_are),
+    "IntersectionRNN": Entry(widened(cells.IntersectionRNN), as_they_are),
+    "RGLRU": Entry(widened(cells.RGLRU), as_they_are),
+    "S4D": Entry(widened(cells.S4D), as_they_are),
     "FastSlow": Entry(fast_slow, as_they_are),
     "Multiscale": Entry(multiscale, as_they_are),
 }

@@ -20,7 +20,8 @@ def test_every_recurrent_cell_has_a_family(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import zoo_cells
 
-    beyond = jaxrnn.Dense, jaxrnn.Embedding, jaxrnn.cells.Convolutional
+    beyond = jaxrnn.Dense, jaxrnn.Embedding, jaxrnn.Activation
+    beyond += (jaxrnn.cells.Convolutional,)
     made = {type(cell) for whole in ZOO.values() for cell in within(whole)}
     cells = {
         kind.__name__
