@@ -32,7 +32,6 @@ from jaxrnn import (
     Wrapper,
     Zoneout,
     cells,
-    initializers,
     unroll,
 )
 
@@ -54,7 +53,6 @@ from jaxrnn.interop.onnx import (  # noqa: E402
 )
 
 HARD = Clipped(HardSigmoid(0.3, 0.4), 0.6)
-COUPLED = dict(coupled=True, bias_init=initializers.zeros)
 
 CASES = {
     "elman": Elman(3, 5),
@@ -78,9 +76,9 @@ CASES = {
         3, 5, activation=Clipped("relu", 0.6), gate_activation=HARD, peepholes=True
     ),
     "onnx_lstm_coupled": OnnxLSTM(
-        3, 5, output_activation=ScaledTanh(1.5, 0.3), peepholes=True, **COUPLED
+        3, 5, output_activation=ScaledTanh(1.5, 0.3), peepholes=True, coupled=True
     ),
-    "onnx_lstm_coupled_blind": OnnxLSTM(3, 5, activation=Elu(0.4), **COUPLED),
+    "onnx_lstm_coupled_blind": OnnxLSTM(3, 5, activation=Elu(0.4), coupled=True),
     "two_biases": TwoBiases(LSTM(3, 5)),
     "two_biases_gru": TwoBiases(GRU(3, 5)),
     "two_biases_gru_reset_before": TwoBiases(GRU(3, 5, reset_after=False)),

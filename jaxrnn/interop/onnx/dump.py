@@ -47,6 +47,8 @@ def dump(cell: Cell, params: Any, *, dtype: Any = None, opset: int = OLDEST) -> 
         cells.PeepholeLSTM             LSTM with P
         cells.CoupledLSTM              LSTM with input_forget: onnxruntime has f = 1 - i,
                                        so that gate i is that of -W_f, -U_f and -b_f
+        interop.onnx.OnnxLSTM          LSTM, with any of its attributes
+        interop.onnx.Clipped           clip, where all activations of a node have it
         TwoBiases                      both halves of B
         Bidirectional                  one node of two directions, or two; the merge is
                                        `concatenate` or `operator.add`
