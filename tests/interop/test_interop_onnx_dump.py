@@ -206,6 +206,20 @@ def test_layers_of_every_activation(name):
     assert_close(session_of(dump(cell, params)).run(None, {"xs": xs}), (ys, carry))
 
 
+@pytest.mark.parametrize(
+    "act",
+    [HardSigmoid(0.3, 0.4), LeakyRelu(0.3), ThresholdedRelu(0.3), Elu(0.3)],
+    ids=str,
+)
+def test_layers_of_activations_with_numbers(act):
+    cell = Stack((GRU(3, 5), Dense(5, 4), Activation(act)))
+    xs, params = np.asarray(inputs_of(cell, (4, 2)), "float32"), params_in(cell)
+    carry, ys = unroll(cell, wide(params), wide(xs))
+    model = dump(cell, params)
+    assert_close(session_of(model).run(None, {"xs": xs}), (ys, carry))
+    assert load(model)[0] == cell
+
+
 def test_a_stream_goes_on_where_it_was():
     cell = Stack((LSTM(3, 4), LearnedCarry(GRU(4, 5)), Dense(5, 2)))
     params, lengths = params_in(cell), np.array([6, 2, 0], "int32")

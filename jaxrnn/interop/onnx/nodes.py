@@ -18,11 +18,15 @@ from ...wrappers import (
     WeightDrop,
     Wrapper,
 )
+from .activations import Elu, HardSigmoid, LeakyRelu, ThresholdedRelu
 from .graph import Graph, Place, refuse
 from .recurrent import ACTIVATIONS, Direction, direction_of, recurrent
 
 # Of these, evaluation sees the cell inside alone; biases are summed where they stand.
 TRANSPARENT = ClipCarryGradient, TwoBiases, WeightDrop, Wrapper
+
+# These have their numbers, alpha and beta, as the attributes of their nodes.
+NUMBERED = Elu, HardSigmoid, LeakyRelu, ThresholdedRelu
 
 # What is a node, and none of ONNX's activations inside of recurrent nodes.
 ELEMENTWISE: dict[str, tuple[str, dict[str, Any]]] = ACTIVATIONS | {
@@ -100,6 +104,9 @@ def _elementwise(graph: Graph, cell: Activation, x: str, place: Place) -> str:
     for name, (op, attributes) in ELEMENTWISE.items():
         if cell.activation == name or cell.activation is activation_of(name):
             return graph.node(op, [x], f"{place}/ys", **attributes)
+    if type(cell.activation) in NUMBERED:
+        op, numbers = type(cell.activation).__name__, vars(cell.activation)
+        return graph.node(op, [x], f"{place}/ys", **numbers)
     known = ", ".join(map(repr, ELEMENTWISE))
     refuse(place, cell, f"no single node of ONNX is {cell.activation!r}, only {known}")
 
