@@ -22,6 +22,15 @@ class NewtonReport(NamedTuple):
         converged: `(*batch)`.
         exponent: `(*batch)`, the largest Lyapunov exponent of the run, for each step:
             below zero the iteration takes about log T rounds, above zero about T.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5)
+        >>> params, xs = cell.init(jax.random.key(0)), jnp.ones((40, 2, 3))
+        >>> method = jaxrnn.Newton(max_iterations=20)
+        >>> report = jaxrnn.newton_report(cell, params, xs, method=method)
+        >>> print(report.iterations.shape, report.residuals.shape)
+        (2,) (2, 21)
     """
 
     iterations: Any
