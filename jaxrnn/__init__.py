@@ -18,6 +18,7 @@ none below it; a test holds that.
     losses             losses over sequences
     plotting/          figures, of arrays
     gradients/         what is measured: gradients through time, Jacobians, exponents
+    dynamics/          where a network stands still, and how it moves there
     attention/         decoders that look at a source
     decoding/          decoders that read what they say
     serialization      what functions return, in files of `jax.export`
@@ -115,6 +116,10 @@ from .gradients import time_constants as time_constants
 from .gradients import saturation as saturation
 from .gradients import Saturation as Saturation
 from . import plotting as plotting
+
+# Dynamics: where a network stands still.
+from .dynamics import fixed_points as fixed_points
+from .dynamics import FixedPoints as FixedPoints
 
 # Decoders: what they look at.
 from .attention import BahdanauAttention as BahdanauAttention

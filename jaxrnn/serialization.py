@@ -10,9 +10,11 @@ from .attention.attending import AttentionCarry, Memory
 from .combinators import FastSlowCarry
 from .context import Context
 from .decoding import Beams, Generated
+from .dynamics import Ends, FixedPoints
 from .gradients.gates import Saturation
 from .gradients.lags import LagProfile
 from .gradients.lyapunov import LyapunovSpectrum
+from .gradients.newton import NewtonReport
 from .ragged import Packed, Padded
 from .wrappers import MultiscaleCarry
 
@@ -21,8 +23,9 @@ def is_tuple(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, tuple)
 
 
-TUPLES = (AttentionCarry, Beams, FastSlowCarry, Generated, Keys, LagProfile)
-TUPLES += (LyapunovSpectrum, Memory, MultiscaleCarry, Packed, Padded, Saturation)
+TUPLES = (AttentionCarry, Beams, Ends, FastSlowCarry, FixedPoints, Generated, Keys)
+TUPLES += (LagProfile, LyapunovSpectrum, Memory, MultiscaleCarry, Packed, Padded)
+TUPLES += (NewtonReport, Saturation)
 # The carries and inputs of cells.
 TUPLES += tuple(value for value in vars(cells).values() if is_tuple(value))
 
