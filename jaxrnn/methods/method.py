@@ -117,6 +117,7 @@ class Method(Value):
                     f"{self}.carries gave the shapes {shapes(every)}, expected "
                     f"{shapes(expected)}: the carry after each of the {T} steps"
                 )
+            every = jax.tree.map(lambda a, b: jnp.asarray(a, b.dtype), every, expected)
             carry = jax.tree.map(lambda leaf: leaf[-1], every)
         every = backwards(every) if reverse else every
         return carry, jax.vmap(output, axis_size=T)(every, drives)

@@ -286,7 +286,9 @@ class _Walk:
 
 def _said(eqn: Any, of: Sequence[bool]) -> str:
     """What an equation does with what depends on the carry, and where, for a message."""
-    name = str(eqn.params.get("name", eqn.primitive.name))
+    inner = getattr(eqn.params.get("call_jaxpr"), "eqns", ())
+    named = inner[0] if len(inner) == 1 else eqn  # as jax.nn.relu is, in its derivative
+    name = str(named.params.get("name", named.primitive.name))
     products = {"mul": "a product", "dot_general": "a product", "div": "a quotient"}
     every = [a.aval.str_short() for a, one in zip(eqn.invars, of, strict=True) if one]
     where = summarize(eqn.source_info)
