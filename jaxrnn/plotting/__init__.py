@@ -1,4 +1,4 @@
-"""Figures of gradients, Jacobians, exponents, gates and attention.
+"""Figures of gradients, Jacobians, exponents, fixed points, gates and attention.
 
 Matplotlib is needed here alone. Every function draws into an `Axes` that is given, or
 into one of a new figure, and returns it, with title, labels and legend, so that anything
@@ -14,3 +14,4 @@ from .dynamics import singular_values as singular_values
 from .gradients import gradient_map as gradient_map
 from .gradients import gradient_norms as gradient_norms
 from .gradients import lag_profile as lag_profile
+from .points import fixed_points as fixed_points

@@ -118,15 +118,20 @@ def lyapunov_spectrum(spectra: Any, ax: Any = None, *, title: str | None = None)
     return ax
 
 
-def eigenvalues(
-    kernels: Mapping[str, Any], ax: Any = None, *, title: str | None = None
-) -> Any:
-    """The eigenvalues of recurrent kernels, in the plane with the unit circle.
+def eigenvalues(matrices: Any, ax: Any = None, *, title: str | None = None) -> Any:
+    """The eigenvalues of recurrent kernels or Jacobians, with the unit circle.
+
+    Outside of the circle a direction grows, inside it fades; at 1 it stays.
 
     Args:
-        kernels: by label, `(n, n)`, such as an Elman cell's `recurrent_kernel` before
-            and after training.
+        matrices: by label, `(n, n)`, such as an Elman cell's `recurrent_kernel` before
+            and after training, or many, `(..., n, n)`, such as `step_jacobians` gives; or
+            such an array alone; or what `jaxrnn.fixed_points` returns, whose points are
+            told apart by the number of directions that grow.
         ax, title: as in `gradient_norms`, as are result and error.
+
+    Raises:
+        ValueError: for what is no square matrix.
 
     Example:
         >>> import numpy as np, jaxrnn
@@ -135,17 +140,43 @@ def eigenvalues(
         >>> print(ax.get_aspect())
         1.0
     """
+    every, many = _matrices_of(matrices)
     ax = axes_or_new(ax)
     turn = np.linspace(0, 2 * np.pi, 400)
     ax.plot(np.cos(turn), np.sin(turn), color="0.5", linewidth=1, label="unit circle")
-    for index, (label, kernel) in enumerate(kernels.items()):
-        values = np.linalg.eigvals(np.asarray(kernel, float))
+    for index, (label, matrix) in enumerate(every.items()):
+        there = np.isfinite(matrix).all((-2, -1))
+        values = np.linalg.eigvals(matrix[there]).ravel()
         look = {"facecolors": "none", "edgecolors": f"C{index}", "zorder": 2 + index}
-        marker = "os^D"[index % 4]
-        ax.scatter(values.real, values.imag, 24, marker=marker, label=label, **look)
+        look["alpha"] = float(np.clip(400 / max(values.size, 1), 0.15, 1))
+        size, marker = 12 if many else 24, "os^D"[index % 4]
+        ax.scatter(values.real, values.imag, size, marker=marker, label=label, **look)
     ax.set_aspect("equal")
     ax.set_xlabel("real part")
     ax.set_ylabel("imaginary part")
-    ax.set_title(title or "Eigenvalues of the recurrent kernel")
+    of = "Jacobians" if many else "the recurrent kernel"
+    ax.set_title(title or f"Eigenvalues of {of}")
     ax.legend(loc="upper right")
     return ax
+
+
+def _matrices_of(matrices: Any) -> tuple[dict[str, np.ndarray], bool]:
+    """By label, `(..., n, n)`, and whether any are many."""
+    if hasattr(matrices, "jacobians"):
+        unstable = np.asarray(matrices.unstable)
+        every = {
+            f"{count} grow" if count else "stable": matrices.jacobians[unstable == count]
+            for count in np.unique(unstable)
+        }
+    elif isinstance(matrices, Mapping):
+        every = dict(matrices)
+    else:
+        every = {"eigenvalues": matrices}
+    every = {label: np.asarray(matrix, float) for label, matrix in every.items()}
+    for label, matrix in every.items():
+        if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
+            raise ValueError(
+                f"plotting.eigenvalues: {label!r} has shape {matrix.shape}, expected "
+                "(n, n), or (..., n, n) for many matrices"
+            )
+    return every, any(matrix.ndim > 2 for matrix in every.values())

@@ -10,7 +10,7 @@ STYLES = ("-", "--", "-.", ":")
 MARKERS = (None, "o", "s", "^")
 
 
-def axes_or_new(ax: Any) -> Any:
+def axes_or_new(ax: Any, projection: str | None = None) -> Any:
     if ax is not None:
         return ax
     try:
@@ -19,7 +19,8 @@ def axes_or_new(ax: Any) -> Any:
         raise ImportError(
             "jaxrnn.plotting needs matplotlib: pip install matplotlib"
         ) from error
-    return pyplot.subplots(layout="constrained")[1]
+    kind = {"projection": projection}
+    return pyplot.subplots(layout="constrained", subplot_kw=kind)[1]
 
 
 def named(tree: Any) -> dict[str, Any]:
