@@ -4,6 +4,7 @@ A form knows the columns with which a matrix A is found out, A v for v in `basis
 how two of them, one after the other, are one. All is of one example.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,20 +12,59 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..arguments.dtypes import promoted
+
 Leaves = list[Any]
 
 
 class Scaled(NamedTuple):
-    """value 2^exponent: a product of many numbers, which would leave its dtype."""
+    """value 2^exponent: a product of many matrices, which would leave its dtype."""
 
     value: Any
     exponent: Any
 
 
 class Linear:
-    """What is added up is added up, from zero."""
+    """What is added up is added up, from zero; of matrices with these two axes."""
 
     linear = True
+    axes: tuple[int, ...] = ()
+
+    def matrix(self, columns: Leaves) -> Any:
+        raise NotImplementedError
+
+    def product(self, second: Any, first: Any) -> Any:
+        raise NotImplementedError
+
+    def moved(self, matrix: Any, packed: Any) -> Any:
+        """A v, of a matrix that is not scaled."""
+        raise NotImplementedError
+
+    def scaled(self, columns: Leaves) -> Any:
+        """The matrix, for products of many of them."""
+        return _scaled(self.matrix(columns), self.axes)
+
+    def after(self, second: Any, first: Any) -> Any:
+        if not isinstance(second, Scaled):
+            return self.product(second, first)
+        found = _scaled(self.product(second.value, first.value), self.axes)
+        exponent = found.exponent + second.exponent + first.exponent
+        none = _size(found.value, self.axes) == 0
+        return Scaled(found.value, jnp.where(none, 0, exponent))
+
+    def times(self, matrix: Any, packed: Any) -> Any:
+        if not isinstance(matrix, Scaled):
+            return self.moved(matrix, packed)
+        found = self.moved(matrix.value, packed)
+        none = _size(matrix.value, self.axes) == 0
+        exponent = matrix.exponent
+        if self.axes == (0, 1):
+            exponent, none = exponent[0], none[0]
+        half = exponent // 2
+        # In two halves, of which neither leaves the dtype where the result does not.
+        raised = found * _power(half, found) * _power(exponent - half, found)
+        none = none | (found == 0)  # though 2^exponent be infinite
+        return jnp.where(none, jnp.zeros_like(found), raised)
 
     def plus(self, a: Any, b: Any) -> Any:
         return a + b
@@ -47,7 +87,7 @@ class Maximum:
     def basis(self, leaves: Leaves) -> Leaves:
         return [jnp.zeros((1, *leaves[0].shape), leaves[0].dtype)]
 
-    def matrix(self, columns: Leaves) -> Any:
+    def scaled(self, columns: Leaves) -> Any:
         return columns[0][0]
 
     def packed(self, leaves: Leaves) -> Any:
@@ -70,7 +110,7 @@ class Diagonal(Linear):
         return [jnp.ones((1, *leaves[0].shape), leaves[0].dtype)]
 
     def matrix(self, columns: Leaves) -> Any:
-        return _scaled(columns[0][0])
+        return columns[0][0]
 
     def packed(self, leaves: Leaves) -> Any:
         return leaves[0]
@@ -78,28 +118,17 @@ class Diagonal(Linear):
     def unpacked(self, packed: Any, like: Leaves) -> Leaves:
         return [packed]
 
-    def after(self, second: Any, first: Any) -> Any:
-        if not isinstance(second, Scaled):
-            return second * first
-        product = _scaled(second.value * first.value)
-        exponent = product.exponent + second.exponent + first.exponent
-        return Scaled(product.value, jnp.where(product.value == 0, 0, exponent))
+    def product(self, second: Any, first: Any) -> Any:
+        return second * first
 
-    def times(self, matrix: Any, packed: Any) -> Any:
-        if not isinstance(matrix, Scaled):
-            return matrix * packed
-        half = matrix.exponent // 2
-        product = matrix.value * packed
-        # In two halves, of which neither leaves the dtype where the result does not.
-        product = (
-            product * _power(half, product) * _power(matrix.exponent - half, product)
-        )
-        gone = (matrix.value == 0) | (packed == 0)  # though 2^exponent be infinite
-        return jnp.where(gone, jnp.zeros_like(product), product)
+    def moved(self, matrix: Any, packed: Any) -> Any:
+        return matrix * packed
 
 
 class Units(Linear):
     """Of k leaves of one shape that mix at every entry on its own: A [k, k, ...]."""
+
+    axes = 0, 1
 
     def basis(self, leaves: Leaves) -> Leaves:
         k = len(leaves)
@@ -118,10 +147,10 @@ class Units(Linear):
     def unpacked(self, packed: Any, like: Leaves) -> Leaves:
         return [one.astype(leaf.dtype) for one, leaf in zip(packed, like, strict=True)]
 
-    def after(self, second: Any, first: Any) -> Any:
+    def product(self, second: Any, first: Any) -> Any:
         return jnp.sum(second[:, :, None] * first[None], axis=1)
 
-    def times(self, matrix: Any, packed: Any) -> Any:
+    def moved(self, matrix: Any, packed: Any) -> Any:
         return jnp.sum(matrix * packed[None], axis=1)
 
 
@@ -131,6 +160,8 @@ class Mixing(Linear):
     `uniform` axes are mixed by one matrix, so that the identity along them, where they
     are long enough, finds out A in one step.
     """
+
+    axes = -2, -1
 
     def __init__(self, mixed: tuple[int, ...], uniform: tuple[int, ...]) -> None:
         self.mixed, self.uniform = mixed, uniform
@@ -172,15 +203,17 @@ class Mixing(Linear):
         back = sorted(range(len(order)), key=lambda i: order[i])
         return [jnp.transpose(packed.reshape(shape), back)]
 
-    def after(self, second: Any, first: Any) -> Any:
-        return second @ first
+    def product(self, second: Any, first: Any) -> Any:
+        return _exactly(second, first)
 
-    def times(self, matrix: Any, packed: Any) -> Any:
-        return matrix @ packed
+    def moved(self, matrix: Any, packed: Any) -> Any:
+        return _exactly(matrix, packed)
 
 
 class Dense(Linear):
     """Of all leaves together, as one vector: A [n, n]."""
+
+    axes = -2, -1
 
     def basis(self, leaves: Leaves) -> Leaves:
         n = sum(leaf.size for leaf in leaves)
@@ -200,30 +233,50 @@ class Dense(Linear):
             at += leaf.size
         return parts
 
-    def after(self, second: Any, first: Any) -> Any:
-        return second @ first
+    def product(self, second: Any, first: Any) -> Any:
+        return _exactly(second, first)
 
-    def times(self, matrix: Any, packed: Any) -> Any:
-        return matrix @ packed
+    def moved(self, matrix: Any, packed: Any) -> Any:
+        return _exactly(matrix, packed)
+
+
+# Products of many steps: accelerators would round what comes in to half of its digits.
+_exactly = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def _alike(leaves: Sequence[Any]) -> Leaves:
-    """In the dtype of the widest."""
-    widest = max((leaf.dtype for leaf in leaves), key=lambda d: jnp.finfo(d).bits)
+    """In a dtype that holds all of theirs."""
+    widest = functools.reduce(promoted, [leaf.dtype for leaf in leaves])
     return [leaf.astype(widest) for leaf in leaves]
 
 
-def _scaled(value: Any) -> Any:
-    """With its size near one, and the rest in an exponent of 2."""
+def _scaled(value: Any, axes: tuple[int, ...]) -> Any:
+    """With its size, along these axes, near one, and the rest in an exponent of 2."""
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         return value
-    size = jax.lax.stop_gradient(jnp.abs(value))
-    known = (size > 0) & jnp.isfinite(size)
-    exponent = jnp.floor(jnp.log2(jnp.where(known, size, jnp.ones_like(size))))
-    value = value * _power(-exponent, value)
-    return Scaled(value, exponent.astype("int32"))
+    size = _size(value, axes)
+    info = jnp.finfo(size.dtype)
+    bits = jax.lax.bitcast_convert_type(size, f"uint{info.bits}")
+    exponent = (bits >> int(info.nmant)).astype("int32")  # 0 of what rounds to zero
+    bias, highest = info.maxexp - 1, 2 * info.maxexp - 1
+    known = (exponent > 0) & (exponent < highest)
+    # By 2^-bias it would be multiplied by zero, on some processors.
+    power = jnp.where(known, jnp.minimum(exponent - bias, bias - 1), 0)
+    value = jnp.where(exponent > 0, value, jnp.zeros_like(value))
+    return Scaled(value * _power(-power, value), power)
+
+
+def _size(value: Any, axes: tuple[int, ...]) -> Any:
+    """The largest part of a number along these axes, which stay, of one entry."""
+    size = jnp.abs(jnp.real(value))
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        size = jnp.maximum(size, jnp.abs(jnp.imag(value)))
+    return jnp.max(size, axes, keepdims=True) if axes else size
 
 
 def _power(exponent: Any, like: Any) -> Any:
-    real = jnp.finfo(like.dtype).dtype
-    return jnp.exp2(exponent.astype(real)).astype(like.dtype)
+    """2^exponent, exactly, which exp2 is not; 0 and infinity out of range."""
+    info = jnp.finfo(like.dtype)
+    bits = jnp.clip(exponent + info.maxexp - 1, 0, 2 * info.maxexp - 1)
+    bits = bits.astype(f"uint{info.bits}") << int(info.nmant)
+    return jax.lax.bitcast_convert_type(bits, info.dtype).astype(like.dtype)

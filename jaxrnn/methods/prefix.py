@@ -147,7 +147,7 @@ def prefix(
         for leaf, like in zip(form.basis(one), zeros, strict=True)
     ]
     (h, columns), _ = over(local, (zeros, columns), timed)
-    pairs = jax.vmap(form.matrix)(columns), jax.vmap(form.packed)(h)
+    pairs = jax.vmap(form.scaled)(columns), jax.vmap(form.packed)(h)
     starts = _starts(pairs, form, blocks, reverse)
     starts = jax.vmap(lambda packed: form.unpacked(packed, one))(starts)
     return [*map(joined, over(advance, starts, timed)[1])]
