@@ -81,6 +81,7 @@ def fixed_points(
         if some.any():
             look = {"facecolors": "k" if not grows else "w", "marker": MARKERS[grows]}
             look["edgecolors"] = f"C{grows}" if grows else "k"
+            look |= {"depthshade": False} if dimensions == 3 else {}
             ax.scatter(*place(points[some]), s=36, label=label, zorder=3, **look)
     for name, part, number in zip("xyz"[:dimensions], parts, "123", strict=False):
         getattr(ax, f"set_{name}label")(f"principal component {number} ({part:.0%})")
