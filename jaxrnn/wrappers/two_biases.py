@@ -20,8 +20,8 @@ class TwoBiases(Wrapper):
 
     It computes nothing that the cell does not, but learns as torch.nn and keras' GRU do:
     the two get the same gradient, so that a step of an optimizer moves their sum by twice
-    as much. For fine-tuning weights of theirs; both start as `bias_init` says, and then
-    the first holds the forget gate's one.
+    as much. For fine-tuning weights of theirs; a new one starts as the cell does, with
+    zeros for the second.
 
     Args:
         cell: an `Elman`, `LSTM`, `GRU` or another cell whose params have a bias that is
