@@ -19,6 +19,7 @@ none below it; a test holds that.
     plotting/          figures, of arrays
     gradients/         what is measured: gradients through time, Jacobians, exponents
     dynamics/          where a network stands still, and how it moves there
+    online/            gradients that run forward with the sequence
     attention/         decoders that look at a source
     decoding/          decoders that read what they say
     serialization      what functions return, in files of `jax.export`
@@ -101,6 +102,8 @@ from .gradients import memory_horizon as memory_horizon
 from .gradients import gradient_map as gradient_map
 from .gradients import gradient_report as gradient_report
 from .gradients import GradientReport as GradientReport
+from .gradients import gradient_log as gradient_log
+from .gradients import GradientLog as GradientLog
 
 # How the state moves: Jacobians, exponents, gates.
 from .gradients import step_jacobians as step_jacobians
@@ -117,9 +120,24 @@ from .gradients import saturation as saturation
 from .gradients import Saturation as Saturation
 from . import plotting as plotting
 
-# Dynamics: where a network stands still.
+# Dynamics: where a network stands still, and how it is kept moving.
 from .dynamics import fixed_points as fixed_points
 from .dynamics import FixedPoints as FixedPoints
+from .dynamics import lyapunov_penalty as lyapunov_penalty
+
+# Learning online: gradients that run forward with the sequence.
+from .online import online_gradients as online_gradients
+from .online import OnlineGradients as OnlineGradients
+from .online import online_init as online_init
+from .online import online_step as online_step
+from .online import OnlineState as OnlineState
+from .online import OnlineStep as OnlineStep
+from .online import RTRL as RTRL
+from .online import SnAp as SnAp
+from .online import UORO as UORO
+from .online import EProp as EProp
+from .online import RFLO as RFLO
+from .online import OneStep as OneStep
 
 # Decoders: what they look at.
 from .attention import BahdanauAttention as BahdanauAttention
@@ -133,6 +151,10 @@ from .decoding import generate as generate
 from .decoding import Generated as Generated
 from .decoding import beam_search as beam_search
 from .decoding import Beams as Beams
+from .decoding import ctc_greedy as ctc_greedy
+from .decoding import BestPath as BestPath
+from .decoding import ctc_beam_search as ctc_beam_search
+from .decoding import Transcripts as Transcripts
 from .decoding import Greedy as Greedy
 from .decoding import Temperature as Temperature
 from .decoding import TopK as TopK
