@@ -13,6 +13,7 @@ from .decoding import Beams, Generated
 from .dynamics import Ends, FixedPoints
 from .gradients.gates import Saturation
 from .gradients.lags import LagProfile
+from .gradients.log import GradientLog
 from .gradients.lyapunov import LyapunovSpectrum
 from .gradients.newton import NewtonReport
 from .ragged import Packed, Padded
@@ -23,9 +24,9 @@ def is_tuple(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, tuple)
 
 
-TUPLES = (AttentionCarry, Beams, Ends, FastSlowCarry, FixedPoints, Generated, Keys)
-TUPLES += (LagProfile, LyapunovSpectrum, Memory, MultiscaleCarry, Packed, Padded)
-TUPLES += (NewtonReport, Saturation)
+TUPLES = (AttentionCarry, Beams, Ends, FastSlowCarry, FixedPoints, Generated)
+TUPLES += (GradientLog, Keys, LagProfile, LyapunovSpectrum, Memory, MultiscaleCarry)
+TUPLES += (NewtonReport, Packed, Padded, Saturation)
 # The carries and inputs of cells.
 TUPLES += tuple(value for value in vars(cells).values() if is_tuple(value))
 

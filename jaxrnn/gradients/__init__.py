@@ -15,6 +15,8 @@ from .jacobians import step_jacobians as step_jacobians
 from .lags import LagProfile as LagProfile
 from .lags import gradient_map as gradient_map
 from .lags import lag_profile as lag_profile
+from .log import GradientLog as GradientLog
+from .log import gradient_log as gradient_log
 from .lyapunov import LyapunovSpectrum as LyapunovSpectrum
 from .lyapunov import lyapunov_spectrum as lyapunov_spectrum
 from .newton import NewtonReport as NewtonReport
