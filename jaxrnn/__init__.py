@@ -132,6 +132,8 @@ from .online import online_init as online_init
 from .online import online_step as online_step
 from .online import OnlineState as OnlineState
 from .online import OnlineStep as OnlineStep
+from .online import online_lags as online_lags
+from .online import OnlineLags as OnlineLags
 from .online import RTRL as RTRL
 from .online import SnAp as SnAp
 from .online import UORO as UORO

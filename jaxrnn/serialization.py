@@ -16,6 +16,7 @@ from .gradients.lags import LagProfile
 from .gradients.log import GradientLog
 from .gradients.lyapunov import LyapunovSpectrum
 from .gradients.newton import NewtonReport
+from .online import OnlineGradients, OnlineLags, OnlineStep
 from .ragged import Packed, Padded
 from .wrappers import MultiscaleCarry
 
@@ -26,7 +27,8 @@ def is_tuple(value: Any) -> bool:
 
 TUPLES = (AttentionCarry, Beams, Ends, FastSlowCarry, FixedPoints, Generated)
 TUPLES += (GradientLog, Keys, LagProfile, LyapunovSpectrum, Memory, MultiscaleCarry)
-TUPLES += (NewtonReport, Packed, Padded, Saturation)
+TUPLES += (NewtonReport, OnlineGradients, OnlineLags, OnlineStep, Packed, Padded)
+TUPLES += (Saturation,)
 # The carries and inputs of cells.
 TUPLES += tuple(value for value in vars(cells).values() if is_tuple(value))
 

@@ -3,6 +3,8 @@
 from .eprop import EProp as EProp
 from .gradients import OnlineGradients as OnlineGradients
 from .gradients import online_gradients as online_gradients
+from .lags import OnlineLags as OnlineLags
+from .lags import online_lags as online_lags
 from .one_step import OneStep as OneStep
 from .rflo import RFLO as RFLO
 from .rtrl import RTRL as RTRL

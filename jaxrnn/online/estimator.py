@@ -8,7 +8,8 @@ import numpy as np
 
 from ..value import Value
 from .blocks import Plan, advanced, gradient, planned, start
-from .model import Model, Point, Spec, model_of
+from .model import Model, Spec, model_of
+from .point import Point
 
 
 class Estimator(Value):
@@ -37,6 +38,15 @@ class Estimator(Value):
     def gradient(self, point: Point, influence: Any, signal: jax.Array) -> jax.Array:
         """signal M, [Q]: of an influence after the step."""
         raise NotImplementedError
+
+    def since(
+        self, model: Model, point: Point, influence: Any, own: Any, pulse: Any, key: Any
+    ) -> tuple[Any, Any]:
+        """The influence after a step, and that part of it which steps with a pulse made.
+
+        Where the latter does not depend on the former, that is not advanced.
+        """
+        return influence, self.advanced(model, point.pulsed(pulse), own, key)
 
     def signal(self, exact: jax.Array, of_output: jax.Array, fixed: Any) -> jax.Array:
         """The learning signal [n]: by default the exact dL_t/dh_t."""

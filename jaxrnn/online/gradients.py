@@ -29,6 +29,15 @@ class OnlineGradients(NamedTuple):
         losses: `(T, *batch)`, zero at masked steps.
         ys: the outputs, as `unroll` has them.
         carry: the one after the last step.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5)
+        >>> params, xs = cell.init(jax.random.key(0)), jnp.ones((7, 2, 3))
+        >>> loss = lambda y, target: jnp.sum(y)
+        >>> found = jaxrnn.online_gradients(loss, cell, params, xs, None)
+        >>> print(found.ys.shape, found.carry.shape)
+        (7, 2, 5) (2, 5)
     """
 
     gradients: Any

@@ -5,7 +5,8 @@ from typing import Any
 import jax
 
 from .estimator import Estimator
-from .model import Model, Point
+from .model import Model
+from .point import Point
 
 
 class OneStep(Estimator):

@@ -12,7 +12,8 @@ from ..arguments.keys import fold_in, keys_in_time
 from ..unrolling.run import repeat
 from ..unrolling.stepping import flat
 from .estimator import Estimator
-from .model import Model, Ready
+from .model import Model
+from .point import Point, Ready
 
 
 def started(
@@ -46,7 +47,6 @@ def step_of_batch(
     streams: tuple[Any, Any],
     keys: tuple[Any, Any],
     batch: tuple[int, ...],
-    pulse: Any = None,
 ) -> tuple[tuple[Any, Any, Any], tuple[jax.Array, jax.Array, Any]]:
     """The state after a step, and (gradient [Q], losses, ys).
 
@@ -73,18 +73,11 @@ def step_of_batch(
             carry, influence = _either(reset, fresh, (carry, influence))
         if valid is not None:
             x = _either(valid, x, jax.tree.map(jnp.zeros_like, x))
-        point = model.at(ready, carry, x, noise, pulse)
+        point = model.at(ready, carry, x, noise)
         new = point.new()
         after = method.advanced(model, point, influence, at_step)
-        output = lambda parts, params: point.output(parts, params, new)  # noqa: E731
-        y, back = jax.vjp(output, model.state.parts(new), ready.parts)
-        value, of_y = _value(model.spec.name, loss, y, target)
-        exact, direct = back(of_y)
-        floats = [g for g in jax.tree.leaves(of_y) if g.dtype != jax.dtypes.float0]
-        signal = method.signal(model.state.vector(exact), flat(floats), fixed)
-        direct = model.sources.vector(direct).astype(model.dtype)
-        if pulse is not None:
-            direct = direct * pulse
+        value, y, exact, of_y, direct = signals(loss, point, new, target)
+        signal = method.signal(exact, of_y, fixed)
         made = method.gradient(point, after, signal).astype(model.dtype) + direct
         if valid is not None:
             new, after = _either(valid, (new, after), (carry, influence))
@@ -98,6 +91,20 @@ def step_of_batch(
     new, after, made, value, y = one(carry, influence, inputs, streams, noise, own)
     made = jnp.sum(made, tuple(range(len(batch))))
     return (new, after, t + 1), (made, value, y)
+
+
+def signals(
+    loss: Callable[[Any, Any], jax.Array], point: Point, new: Any, target: Any
+) -> tuple[jax.Array, Any, jax.Array, jax.Array, jax.Array]:
+    """Of the carry after a step (L, y, dL/dh [n], dL/dy, dL/dq [Q] with h held fixed)."""
+    model = point.model
+    output = lambda parts, params: point.output(parts, params, new)  # noqa: E731
+    y, back = jax.vjp(output, model.state.parts(new), point.ready.parts)
+    value, of_y = _value(model.spec.name, loss, y, target)
+    exact, direct = back(of_y)
+    floats = [g for g in jax.tree.leaves(of_y) if g.dtype != jax.dtypes.float0]
+    direct = model.sources.vector(direct).astype(model.dtype)
+    return value, y, model.state.vector(exact), flat(floats), direct
 
 
 def _value(

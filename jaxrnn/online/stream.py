@@ -38,6 +38,13 @@ class OnlineState:
         fixed: what the method has drawn once.
         key, method_key: as `online_init` got them.
         cell, method: part of the program, no arrays.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5)
+        >>> state = jaxrnn.online_init(cell, cell.init(jax.random.key(0)), jnp.zeros(3))
+        >>> print(state.method, sum(leaf.size for leaf in state.influence))
+        RTRL() 225
     """
 
     carry: Any
@@ -58,6 +65,16 @@ class OnlineStep(NamedTuple):
             params.
         loss: `(*batch)`, zero where the step is masked.
         y: what the cell showed before anything was learned from this step.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxrnn
+        >>> cell = jaxrnn.Elman(3, 5)
+        >>> params = cell.init(jax.random.key(0))
+        >>> state = jaxrnn.online_init(cell, params, jnp.zeros(3))
+        >>> loss = lambda y, target: jnp.sum(y)
+        >>> state, found = jaxrnn.online_step(loss, params, state, jnp.ones(3), None)
+        >>> print(found.loss.shape, found.y.shape)
+        () (5,)
     """
 
     gradients: Any

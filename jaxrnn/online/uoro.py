@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from .estimator import Estimator
-from .model import Model, Point
+from .model import Model
+from .point import Point
 
 TINY = 1e-7  # of the paper: against zeros
 
@@ -59,12 +60,18 @@ class UORO(Estimator):
         return RankOne(signs, row)
 
     def advanced(self, model: Model, point: Point, influence: Any, key: Any) -> Any:
+        return self.since(model, point, influence, influence, 1, key)[0]
+
+    def since(
+        self, model: Model, point: Point, influence: Any, own: Any, pulse: Any, key: Any
+    ) -> tuple[RankOne, RankOne]:
         signs = jax.random.rademacher(key, (model.n,), model.dtype)
         column = point.along(influence.column)
         row = point.parameter_derivatives(signs[None])[0]
-        r0 = _ratio(influence.row, column)
-        r1 = _ratio(row, signs)
-        return RankOne(r0 * column + r1 * signs, influence.row / r0 + row / r1)
+        r0, r1 = _ratio(influence.row, column), _ratio(row, signs)
+        column = r0 * column + r1 * signs
+        after = RankOne(column, influence.row / r0 + row / r1)
+        return after, RankOne(column, own.row / r0 + pulse * row / r1)
 
     def gradient(self, point: Point, influence: Any, signal: jax.Array) -> jax.Array:
         return (
