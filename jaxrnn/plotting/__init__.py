@@ -15,3 +15,4 @@ from .gradients import gradient_map as gradient_map
 from .gradients import gradient_norms as gradient_norms
 from .gradients import lag_profile as lag_profile
 from .points import fixed_points as fixed_points
+from .records import training as training
