@@ -82,6 +82,7 @@ from .ragged import Padded as Padded
 from .ragged import pack as pack
 from .ragged import Packed as Packed
 from .ragged import last as last
+from .ragged import pool as pool
 from .ragged import resets_from_done as resets_from_done
 from .ragged import resets_from_segments as resets_from_segments
 

@@ -9,7 +9,7 @@ from .arguments.keys import Keys
 from .attention.attending import AttentionCarry, Memory
 from .combinators import FastSlowCarry
 from .context import Context
-from .decoding import Beams, Generated
+from .decoding import Beams, BestPath, Generated, Transcripts
 from .dynamics import Ends, FixedPoints
 from .gradients.gates import Saturation
 from .gradients.lags import LagProfile
@@ -25,10 +25,10 @@ def is_tuple(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, tuple)
 
 
-TUPLES = (AttentionCarry, Beams, Ends, FastSlowCarry, FixedPoints, Generated)
+TUPLES = (AttentionCarry, Beams, BestPath, Ends, FastSlowCarry, FixedPoints, Generated)
 TUPLES += (GradientLog, Keys, LagProfile, LyapunovSpectrum, Memory, MultiscaleCarry)
 TUPLES += (NewtonReport, OnlineGradients, OnlineLags, OnlineStep, Packed, Padded)
-TUPLES += (Saturation,)
+TUPLES += (Saturation, Transcripts)
 # The carries and inputs of cells.
 TUPLES += tuple(value for value in vars(cells).values() if is_tuple(value))
 

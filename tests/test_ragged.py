@@ -15,6 +15,7 @@ from jaxrnn import (
     last,
     pack,
     pad,
+    pool,
     resets_from_done,
     resets_from_segments,
     trajectory,
@@ -180,9 +181,61 @@ def test_last_has_the_gradient_of_what_it_picks():
     np.testing.assert_allclose(gradient, expected, rtol=1e-15)
 
 
+def pooled(ys, there, how):
+    """In NumPy, each example with the rows that count."""
+    batch = there.shape[1:]
+    return np.stack(
+        [
+            getattr(rows, how)(0) if len(rows) else np.zeros(ys.shape[-1])
+            for rows in (np.asarray(ys)[:, *i][there[:, *i]] for i in np.ndindex(batch))
+        ]
+    ).reshape(*batch, -1)
+
+
+@pytest.mark.parametrize("how", ["mean", "max"])
+def test_pooling_is_over_the_valid_steps_alone(how):
+    ys = inputs_of(GRU(3, 1), (5, 2, 3)) - 3.0  # below the zeros of what is not there
+    lengths = np.array([[5, 0, 2], [1, 4, 3]])
+    there = np.arange(5)[:, None, None] < lengths
+    holes = np.random.default_rng(3).random((5, 2, 3)) < 0.5
+    for options, valid in (({"lengths": lengths}, there), ({"mask": holes}, holes)):
+        given = jnp.where(valid[..., None], ys, jnp.nan)
+        actual, back = jax.vjp(lambda ys: pool(ys, how=how, **options), given)  # noqa: B023
+        np.testing.assert_allclose(actual, pooled(ys, valid, how), rtol=1e-14)
+        count = np.maximum(valid.sum(0), 1)[..., None]
+        best = (np.asarray(ys) == pooled(ys, valid, how)) & valid[..., None]
+        expected = best if how == "max" else valid[..., None] / count
+        expected = np.broadcast_to(expected, ys.shape)
+        np.testing.assert_allclose(back(jnp.ones_like(actual))[0], expected, rtol=1e-14)
+    whole = pool({"a": ys, "b": ys[:, 0]}, how=how)
+    np.testing.assert_allclose(whole["a"], getattr(ys, how)(0), rtol=1e-14)
+    np.testing.assert_allclose(whole["b"], getattr(ys, how)(0)[0], rtol=1e-14)
+    none = pool(ys[:0], 0 * lengths, how=how)
+    assert none.shape == (2, 3, 3) and not none.any()
+
+
+def test_the_mean_of_many_in_half_precision_is_summed_in_single():
+    ys = jnp.full((3000, 1), 1.5, "bfloat16")
+    assert pool(ys).dtype == "bfloat16" and pool(ys, how="max").dtype == "bfloat16"
+    assert pool(ys)[0] == 1.5 and pool(ys, np.array([2999]))[0] == 1.5
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
+        (lambda: pool(jnp.ones((4, 2)), how="sum"), ValueError, "how is 'sum', expected"),
+        (lambda: pool(jnp.ones((4, 2), int)), TypeError, "pool: ys has the dtypes int64"),
+        (lambda: pool(1.0), ValueError, r"pool: ys has the shapes \(\), expected"),
+        (
+            lambda: pool({"a": jnp.ones((4, 2)), "b": jnp.ones((3, 2))}),
+            ValueError,
+            "pool: ys has the shapes .* of one T and one batch",
+        ),
+        (
+            lambda: pool(jnp.ones((4, 2)), jnp.ones(3, int)),
+            ValueError,
+            r"pool: lengths has shape \(3,\), expected \(2,\)",
+        ),
         (lambda: pack([], 3), ValueError, "pack: sequences is empty"),
         (lambda: pack([[1]], 0), ValueError, "pack: length is 0, expected a positive"),
         (

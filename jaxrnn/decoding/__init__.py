@@ -2,6 +2,10 @@
 
 from .beam import Beams as Beams
 from .beam import beam_search as beam_search
+from .ctc import BestPath as BestPath
+from .ctc import Transcripts as Transcripts
+from .ctc import ctc_beam_search as ctc_beam_search
+from .ctc import ctc_greedy as ctc_greedy
 from .generation import Generated as Generated
 from .generation import generate as generate
 from .policies import FreeRunning as FreeRunning

@@ -7,3 +7,4 @@ from .packing import Packed as Packed
 from .packing import Padded as Padded
 from .packing import pack as pack
 from .packing import pad as pad
+from .pooling import pool as pool
