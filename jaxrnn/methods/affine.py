@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .jaxprs import piece, trace
 from .matrices import Dense, Diagonal, Maximum, Mixing, Units
-from .maxima import NotAffine, maximum
+from .maxima import maximum
 from .prefix import Blocks, solved
 from .structure import Group, groups_of
 
@@ -32,7 +32,8 @@ def affine_carries(
         affine: that the step is known to be affine.
 
     Raises:
-        NotAffine: if it is not, or mixes more units.
+        NotAffine: if it is not.
+        ValueError: if it mixes more units.
     """
     first, tree = jax.tree.flatten(carry)
     rows, rows_tree = jax.tree.flatten(drives)
@@ -123,9 +124,9 @@ def _group(
     else:
         form, size = Dense(), sum(leaf.size for leaf in start)
     if largest is not None and size > largest:
-        raise NotAffine(
-            f"it mixes {size} units by a matrix at every step, of which products take "
-            f"{size}^3 operations: for them give largest={size}"
+        raise ValueError(
+            f"Associative: the step mixes {size} units by a matrix, of which products "
+            f"take {size}^3 operations: for them give largest={size}, or take Scan()"
         )
     return solved(linear, values, start, offsets, form, blocks)
 

@@ -62,7 +62,8 @@ class Newton(Method, kw_only=True):
             Levenberg-Marquardt step by a Kalman smoother in parallel form, for dynamics
             in which a full step leaves the region in which J holds.
         tolerance: it stops when |step(h_(t-1)) - h_t| <= tolerance (1 + |h|) everywhere;
-            None: 100 times the rounding of the carry's dtype.
+            None: 100 times the rounding of the carry's dtype, or 4 times if it has half
+            precision.
         max_iterations: it has failed after so many, and every carry of the example is
             NaN, never what it had come to.
         throw: raise an error then, too. Compiled programs raise by a callback of
@@ -155,8 +156,8 @@ class Newton(Method, kw_only=True):
         else:
             start = jax.tree.leaves(guess)
         solve = _solution(self, one)
-        h, k, sizes, good = solve(list(closed.consts), first, rows, start)
-        return Found(tree.unflatten(h), k, sizes, good)
+        h, (count, sizes, good) = solve(list(closed.consts), first, rows, start)
+        return Found(tree.unflatten(h), count.astype("int32"), sizes, good > 0)
 
 
 @jax.tree_util.register_dataclass
@@ -169,7 +170,7 @@ class Started:
 
 
 def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., Any]:
-    """(consts, first, rows, start) -> h, iterations, residuals, converged.
+    """(consts, first, rows, start) -> h, (iterations, residuals, converged).
 
     As a function with a derivative of its own: that of the equation which h solves.
     """
@@ -190,7 +191,7 @@ def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., An
     def solve(consts: Any, first: Any, rows: Any, start: Any) -> Any:
         tolerance = newton.tolerance
         if tolerance is None:
-            tolerance = 100 * max(float(jnp.finfo(leaf.dtype).eps) for leaf in first)
+            tolerance = max(_rounding(leaf.dtype) for leaf in first)
 
         def state(h: Any, count: Any, sizes: Any) -> Any:
             f = all_steps(consts, before(first, h), rows)
@@ -217,12 +218,14 @@ def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., An
         (h, _, count, sizes), fine = now, good(now)
         if newton.throw:
             jax.debug.callback(_refuse, fine, count, sizes[count], tolerance)
-        return [jnp.where(fine, x, jnp.nan) for x in h], count, sizes, fine
+        # As floats, for which a tangent is made in one way everywhere.
+        told = count.astype("float32"), sizes, fine.astype("float32")
+        return [jnp.where(fine, x, jnp.nan) for x in h], told
 
     @solve.defjvp
     def _(primals: Any, tangents: Any) -> Any:
         (consts, first, rows, _), (dconsts, dfirst, drows, _) = primals, tangents
-        h, *others = solve(*primals)
+        h, told = solve(*primals)
         past = before(first, h)
         given = lambda consts, rows: all_steps(consts, past, rows)  # noqa: E731
         _, moved = jax.jvp(given, (consts, rows), (dconsts, drows))
@@ -235,16 +238,15 @@ def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., An
 
         options: Any = dict(blocks=Blocks(newton.block), affine=True)
         dh = affine_carries(linear, dfirst, (rows, past, moved), **options)
-        zeros = [_no_tangent(other) for other in others]
-        return (h, *others), (dh, *zeros)
+        return (h, told), (dh, jax.tree.map(jnp.zeros_like, told))
 
     return solve
 
 
-def _no_tangent(value: jax.Array) -> Any:
-    if jnp.issubdtype(value.dtype, jnp.floating):
-        return jnp.zeros_like(value)
-    return jnp.zeros(value.shape, jax.dtypes.float0)
+def _rounding(dtype: Any) -> float:
+    """What a residual may be: 100 roundings, which of half precision are too many."""
+    info = jnp.finfo(dtype)
+    return float(info.eps) * (100 if info.bits > 16 else 4)
 
 
 def _refuse(good: Any, count: Any, size: Any, tolerance: float) -> None:

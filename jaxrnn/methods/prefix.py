@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..arguments.varying import varying_with
 from .segments import divisor
 
 Leaves = list[Any]
@@ -32,6 +33,11 @@ class Blocks(NamedTuple):
 
     def cut(self, T: int) -> tuple[int, int]:
         """How many blocks there are, and the steps of one."""
+        if not isinstance(T, int):
+            raise ValueError(
+                f"Associative: of a symbolic number of steps, {T}, the rounds cannot be "
+                "told: export it for a number of steps, or take Scan()"
+            )
         if self.axis is None:
             length = min(self.steps, T)
             return -(-T // length), length
@@ -146,6 +152,7 @@ def prefix(
         jnp.broadcast_to(leaf, (count, *leaf.shape)).astype(like.dtype)
         for leaf, like in zip(form.basis(one), zeros, strict=True)
     ]
+    columns = varying_with((zeros, timed), columns)
     (h, columns), _ = over(local, (zeros, columns), timed)
     pairs = jax.vmap(form.scaled)(columns), jax.vmap(form.packed)(h)
     starts = _starts(pairs, form, blocks, reverse)

@@ -15,6 +15,7 @@ from against_autodiff import (
     temporaries,
     weighted,
 )
+from jax.sharding import AxisType, PartitionSpec
 from marks import by_default
 from zoo import ZOO, carry_of, inputs_of, noise_key, params_of, random_like
 
@@ -298,6 +299,22 @@ def test_dtypes_are_those_of_scan(dtype, promotion):
     assert_close(jax.tree.map(lambda x: x.astype(float), found), expected, 1e-2)
 
 
+@pytest.mark.parametrize(
+    "cell", by_default([cells.MinGRU(3, 4), cells.MLSTM(3, 4)], cells.MinGRU(3, 4))
+)
+def test_under_shard_map(cell):
+    spread = PartitionSpec(None, "data")
+    mapped = jax.shard_map(
+        jax.grad(lambda *args: jnp.sum(unroll(cell, *args, method=FINE)[1] ** 2), (0, 1)),
+        mesh=jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,)),
+        in_specs=(PartitionSpec(), spread),
+        out_specs=(PartitionSpec(), spread),
+    )
+    args = params_of(cell), inputs_of(cell, (T, 4))
+    total = lambda *args: jnp.sum(unroll(cell, *args, method=PLAIN)[1] ** 2)  # noqa: E731
+    assert_close(jax.jit(mapped)(*args), jax.jit(jax.grad(total, (0, 1)))(*args), 1e-10)
+
+
 # No loop of T steps.
 
 
@@ -361,7 +378,9 @@ def test_a_step_that_is_not_affine_is_refused_with_the_remedy():
 def test_matrices_of_many_units_are_asked_for():
     cell = cells.LinearRNN(3, 5)
     args = example(cell)
-    with pytest.raises(ValueError, match=r"5 units.*largest=5"):
+    with pytest.raises(
+        ValueError, match=r"Associative: the step mixes 5 units.*largest=5"
+    ):
         unroll(cell, *args, method=Associative(largest=4))
     found = unroll(cell, *args, method=Associative(largest=5))
     assert_close(found, unroll(cell, *args), 1e-12)
