@@ -154,7 +154,7 @@ def _paths(kept: Prefixes, log_p: jax.Array, blank: int) -> tuple[jax.Array, ...
     its beginning stays, by the last it grows; and if that is kept too, paths join there.
     """
     total = kept.log_probs
-    # To say its last symbol once more, and not longer, a path needs a blank between.
+    # By its own last symbol it grows only after a blank.
     again = jnp.arange(len(log_p), dtype="int32")[None] == kept.last[:, None]
     grown = jnp.where(again, kept.silent[:, None], total[:, None]) + log_p[None]
     grown = grown.at[:, blank].set(-jnp.inf)
