@@ -91,13 +91,13 @@ def draw(found, shown, carries) -> Figure:
     corners = np.array(list(product((-1, 1), repeat=BITS)))
     for a, b in combinations(corners, 2):
         if np.abs(a - b).sum() == 2:
-            cube.plot(*np.stack([a, b], axis=1), color="0.7", linewidth=1)
+            cube.plot(*np.stack([a, b], axis=1), color="k", linewidth=0.6)
     for grows in np.unique(found.unstable):
         x, y, z = shown[found.unstable == grows].T
         look = {"marker": "os^D"[min(grows, 3)], "color": f"C{grows}", "s": 40}
         cube.scatter(x, y, z, label=f"{grows} grow: {len(x)}", depthshade=False, **look)
-    cube.set(xlabel="bit 1", ylabel="bit 2", zlabel="bit 3")
-    cube.set_title("What is read out at each, and the cube of the memories")
+    cube.set(xlabel="bit 1", ylabel="bit 2", zlabel="bit 3", title="What is read out")
+    cube.locator_params(nbins=3)
     cube.legend(loc="upper left", bbox_to_anchor=(1.05, 1))
     return figure
 
