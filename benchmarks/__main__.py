@@ -20,6 +20,7 @@ from . import (
     generation,
     gradient_norms,
     memory,
+    online,
     transformations,
     user_cell,
     zoo,
@@ -42,6 +43,7 @@ QUESTIONS: dict[str, ModuleType] = {
         transformations,
         generation,
         zoo,
+        online,
     )
 }
 

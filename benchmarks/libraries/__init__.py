@@ -118,6 +118,20 @@ LIBRARIES["speaking_flax"] = Library("flax linen", "flax", ("lstm",), "speaking_
 LIBRARIES["speaking_torch"] = Library(
     "torch", "torch", ("lstm",), "speaking_torch", uses_jax=False
 )
+# Gradients that run back, and forward.
+ONLINE = {
+    "online_bptt": "BPTT",
+    "online_rtrl": "RTRL",
+    "online_snap": "SnAp(1)",
+    "online_uoro": "UORO",
+    "online_one_step": "one step",
+}
+LIBRARIES |= {
+    name: Library(
+        title, "jaxrnn", ("gru",), "online", options={"how": name.removeprefix("online_")}
+    )
+    for name, title in ONLINE.items()
+}
 # Every cell of the zoo; of the peers, the last has the most.
 LIBRARIES |= {
     "zoo": Library("jaxrnn", "jaxrnn", (), "zoo", options={"scan": False}),

@@ -23,6 +23,7 @@ from benchmarks import (
     generation,
     gradient_norms,
     memory,
+    online,
     transformations,
     user_cell,
     zoo,
@@ -35,6 +36,7 @@ from benchmarks.libraries import (
     GRADIENT,
     LIBRARIES,
     NORMS,
+    ONLINE,
     OURS,
     PEERS,
     zoo_cells,
@@ -257,6 +259,8 @@ def test_every_question(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(module, "QUICK_SHAPES", ((6, 2, 3, 4),))
     monkeypatch.setattr(zoo, "QUICK_CELLS", ("MGU",))
     monkeypatch.setattr(memory, "QUICK_STEPS", (5, 10))
+    monkeypatch.setattr(online, "QUICK_STEPS", (5, 10))
+    monkeypatch.setattr(online, "TIMED", 5)
     monkeypatch.setattr(compile_time, "QUICK_DEPTHS", (1,))
     monkeypatch.setattr(compile_time, "QUICK_STEPS", (5,))
     path = tmp_path / "all.json"
@@ -288,6 +292,10 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     assert compared == {"generate", "speaking_flax", "beam", "attention"}
     compared = {(row["cell"], row["library"]) for row in questions["zoo"]}
     assert compared == {("MGU", "zoo"), ("MGU", "zoo_scan")}
+    assert {row["library"] for row in questions["online"]} == {*ONLINE}
+    assert [bool(row["seconds"]) for row in questions["online"]] == 5 * [True] + 5 * [
+        False
+    ]
     for row in questions["compile_time"]:
         assert min(row["trace_seconds"] + row["compile_seconds"]) > 0
     assert {row["library"] for row in questions["memory"]} == {OURS, "flax_linen"}
