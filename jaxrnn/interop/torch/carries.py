@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ...arguments.checks import structure
+from ...arguments.checks import shapes, structure
 from ...cell import Cell
 from ...cells import LSTM, LSTMCarry
 from .. import rows
@@ -54,31 +54,37 @@ def load_carry(state: Any, cell: Cell) -> Any:
                 f"{call}: {name} has shape {part.shape}, expected ({count}, ..., {size}) "
                 f"for {cell}: a row for each layer and direction"
             )
+    if len({part.shape[:-1] for part in parts}) > 1:
+        raise ValueError(
+            f"{call}: h_n has shape {parts[0].shape} and c_n {parts[1].shape}, expected "
+            "the same batch"
+        )
     states = zip(*parts, strict=True)
     if len(names) == 2:
         return rows.in_place(cell, lambda _: LSTMCarry(*next(states)))
     return rows.in_place(cell, lambda _: next(states)[0])
 
 
-def dump_carry(carry: Any, cell: Cell) -> Any:
+def dump_carry(cell: Cell, carry: Any) -> Any:
     """The state that a carry is in torch: h_n, or (h_n, c_n), in arrays of NumPy.
 
     The inverse of `load_carry`: what `torch.from_numpy` takes, for an `nn.LSTM` that goes
     on where a run of ours stopped. bfloat16 is float32 there, without loss.
 
     Args:
-        carry: of the cell, with any batch axes.
         cell: as `load` gave it.
+        carry: of the cell, with any batch axes.
 
     Raises:
-        ValueError: for a cell that torch lacks, or a carry of another structure.
+        ValueError: for a cell that torch lacks, or a carry of another structure or of
+            other shapes.
 
     Example:
         >>> import jax, jaxrnn, jaxrnn.interop.torch
         >>> cell = jaxrnn.Bidirectional(jaxrnn.LSTM(3, 5), jaxrnn.LSTM(3, 5))
         >>> params = cell.init(jax.random.key(0))
         >>> carry = jaxrnn.batched_carry(cell, params, (7,))
-        >>> h, c = jaxrnn.interop.torch.dump_carry(carry, cell)
+        >>> h, c = jaxrnn.interop.torch.dump_carry(cell, carry)
         >>> print(h.shape, c.shape)
         (2, 7, 5) (2, 7, 5)
     """
@@ -89,6 +95,18 @@ def dump_carry(carry: Any, cell: Cell) -> Any:
         raise ValueError(
             f"{call}: carry has the structure {structure(carry)}, expected "
             f"{structure(expected)} for {cell}"
+        )
+    pairs = zip(jax.tree.leaves(carry), jax.tree.leaves(expected), strict=True)
+    for leaf, one in pairs:
+        if jnp.shape(leaf)[-1:] != one.shape:
+            raise ValueError(
+                f"{call}: carry has a leaf of shape {jnp.shape(leaf)}, expected (*batch, "
+                f"{one.shape[0]}) for {cell}"
+            )
+    if len({jnp.shape(leaf)[:-1] for leaf in jax.tree.leaves(carry)}) > 1:
+        raise ValueError(
+            f"{call}: carry has leaves of the shapes {shapes(carry)}, expected the same "
+            "batch axes"
         )
     states = [own for _, own in rows.directions(cell, carry)]
     if type(network.first) is not LSTM:
