@@ -60,9 +60,7 @@ def load(vector: Any, cell: Cell, *, split: bool = False) -> layers.Layer:
     """
     call = "interop.cudnn.load"
     network = _network_of(call, cell)
-    vector = as_array(call, "vector", vector)
-    if not jnp.issubdtype(vector.dtype, jnp.floating):
-        raise TypeError(f"{call}: vector has dtype {vector.dtype}, expected floats")
+    vector = layers.floats(call, "vector", as_array(call, "vector", vector))
     ways = [rows.shapes_of(way) for way in rows.ways_of(network)]
     places = [(k, part) for parts in PARTS for k in range(len(ways)) for part in parts]
     sizes = [math.prod(ways[k][part]) for k, part in places]
@@ -76,7 +74,7 @@ def load(vector: Any, cell: Cell, *, split: bool = False) -> layers.Layer:
     for (k, part), piece in zip(places, pieces, strict=True):
         weights[k][part] = piece.reshape(ways[k][part])
     if split:
-        cell = rows.split(cell)
+        cell = layers.doubled(cell, rows.has_two)
     rest = iter(weights)
     params = rows.in_place(cell, lambda way: rows.read(way, next(rest)))
     return layers.loaded(call, cell, params)

@@ -1,15 +1,19 @@
 """What all weights have in common: gates in some order, layers in a row."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..arguments.arrays import native
 from ..arguments.checks import check_params
 from ..cell import Cell
-from ..combinators.layers import Stack
+from ..combinators.bidirectional import Bidirectional
+from ..combinators.layers import DenseSkip, Stack
+from ..wrappers.two_biases import TwoBiases
 
 Layer = tuple[Cell, Any]  # a cell and its params
 
@@ -23,6 +27,27 @@ def reordered(array: Any, source: str, target: str) -> np.ndarray:
 def loaded(call: str, cell: Cell, params: Any) -> Layer:
     """The cell and its params as arrays of JAX, which must have the cell's shapes."""
     return cell, check_params(call, cell, jax.tree.map(jnp.asarray, params))
+
+
+def floats(call: str, name: str, value: Any) -> Any:
+    """An array of weights, in the byte order here."""
+    value = native(call, name, value)
+    if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+        raise TypeError(
+            f"{call}: {name} has dtype {jnp.result_type(value)}, expected floats"
+        )
+    return value
+
+
+def doubled(cell: Any, has_two: Callable[[Any], bool]) -> Cell:
+    """The cell, with two biases wherever the library has two for a cell inside."""
+    inner = lambda cell: doubled(cell, has_two)  # noqa: E731
+    if isinstance(cell, Stack | DenseSkip):
+        return dataclasses.replace(cell, cells=tuple(map(inner, cell.cells)))
+    if isinstance(cell, Bidirectional):
+        both = {"forward": inner(cell.forward), "backward": inner(cell.backward)}
+        return dataclasses.replace(cell, **both)
+    return TwoBiases(cell) if has_two(cell) else cell
 
 
 def in_a_row(layers: Sequence[Layer]) -> Layer:

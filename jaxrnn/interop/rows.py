@@ -141,14 +141,9 @@ def bare(cell: Any) -> Any:
     return cell.cell if type(cell) is TwoBiases else cell
 
 
-def split(cell: Any) -> Cell:
-    """The cell, every bias of it two."""
-    if isinstance(cell, Stack):
-        return Stack(tuple(split(inner) for inner in cell.cells))
-    if isinstance(cell, Bidirectional):
-        both = {"forward": split(cell.forward), "backward": split(cell.backward)}
-        return dataclasses.replace(cell, **both)
-    return TwoBiases(cell) if type(cell) in CELLS and cell.use_bias else cell
+def has_two(cell: Any) -> bool:
+    """Whether the bias of a cell is a sum of two there."""
+    return type(cell) in CELLS and cell.use_bias
 
 
 def directions(cell: Any, tree: Any) -> list[tuple[Any, Any]]:

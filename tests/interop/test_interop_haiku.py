@@ -35,6 +35,7 @@ RELU = Elman(3, 5, "relu")
 CONV = cells.ConvLSTM((4, 3, 2), 2, kernel_size=(3, 2))
 SHORT = cells.ConvLSTM((4, 2), 2, kernel_size=2)
 BEFORE = GRU(3, 5, reset_after=False)
+BEFORE_4 = GRU(4, 2, reset_after=False)
 CORES = {
     "lstm": (lambda: hk.LSTM(5), LSTM(3, 5)),
     "gru": (lambda: hk.GRU(5), BEFORE),
@@ -159,6 +160,36 @@ def test_out_and_in_again(index):
         _, same = interop.load(weights, cell)
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-14)  # noqa: E731
     jax.tree.map(close, same, params)
+
+
+def test_both_biases_of_a_given_cell_are_kept_too():
+    cell = Stack((TwoBiases(RELU), Stack((TwoBiases(Elman(5, 4, "relu")), BEFORE_4))))
+    weights = interop.dump(cell, params_of(cell))
+    plain = Stack((RELU, Stack((Elman(5, 4, "relu"), BEFORE_4))))
+    loaded, params = interop.load(weights, plain, split=True)
+    assert loaded == cell
+    jax.tree.map(np.testing.assert_array_equal, params, params_of(cell))
+    assert interop.load(weights, plain)[0] == plain
+
+
+def test_arrays_of_another_byte_order():
+    weights = interop.dump(LSTM(3, 5), params_of(LSTM(3, 5)))
+    other = jax.tree.map(lambda leaf: np.asarray(leaf).astype(">f8"), weights)
+    same = np.testing.assert_array_equal
+    jax.tree.map(same, interop.load(other)[1], interop.load(weights)[1])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (None, "params is a NoneType, expected a mapping: what"),
+        ({"w": np.ones(3)}, "params.'w'. is a ndarray, expected a mapping of the arrays"),
+        ({"gru": {"w_i": np.ones(3, int)}}, "'gru/w_i' has dtype int64, expected floats"),
+    ],
+)
+def test_params_of_another_kind(params, message):
+    with pytest.raises(TypeError, match=f"^interop.haiku.load: .*{message}"):
+        interop.load(params)
 
 
 def test_what_goes_out_haiku_takes():

@@ -15,7 +15,7 @@ import optax
 import pytest
 from marks import by_default
 from peer import peer
-from zoo import inputs_of, random_like
+from zoo import inputs_of, params_of, random_like
 
 from jaxrnn import (
     GRU,
@@ -284,6 +284,22 @@ def test_folded_biases_give_the_same():
     )
     np.testing.assert_allclose(row, arrays_of(source)[2].sum(0) - other, rtol=1e-14)
     jax.tree.map(np.testing.assert_array_equal, load(dump(cell, params), cell)[1], params)
+
+
+def test_both_biases_of_a_given_cell_are_kept_too():
+    weights = arrays_of(built(*SOURCES["concat"]))
+    cell, params = load(weights, Bidirectional(GRU(3, 5), GRU(3, 5)), split=True)
+    assert cell == Bidirectional(TwoBiases(GRU(3, 5)), TwoBiases(GRU(3, 5)))
+    assert all(map(np.array_equal, dump(cell, params), weights))
+    single = Stack((LSTM(3, 5), GRU(5, 5, reset_after=False), GRU(5, 5, use_bias=False)))
+    assert load(dump(single, params_of(single)), single, split=True)[0] == single
+
+
+def test_arrays_of_another_byte_order():
+    cell = Stack((LSTM(3, 5), GRU(5, 4)))
+    weights = dump(cell, params_of(cell))
+    _, params = load([array.astype(">f8") for array in weights], cell)
+    jax.tree.map(np.testing.assert_array_equal, params, load(weights, cell)[1])
 
 
 def test_what_cells_there_are():
@@ -681,8 +697,8 @@ def test_arrays_are_checked():
         ValueError, match=r"the bias in source .*\(2, 15\), expected \(15,\)"
     ):
         load(weights, GRU(3, 5, reset_after=False))
-    with pytest.raises(ValueError, match="TwoBiases"):
-        load(weights, GRU(3, 5), split=True)
+    with pytest.raises(TypeError, match="the kernel in source has dtype int"):
+        load([np.asarray(array, int) for array in weights], GRU(3, 5))
     with pytest.raises(TypeError, match="cell is 3"):
         load(weights, 3)
     with pytest.raises(TypeError, match="source is 3"):

@@ -125,11 +125,11 @@ def test_values_final_carries_and_gradients(name, lengths):
     loss_weights = random_like(outcome, seed=2)
     (last, ys), gradients = evaluate(run, weights, xs, carry, loss_weights)
 
-    state, their_xs = jax.tree.map(tensor, (dump_carry(carry, cell), xs))
+    state, their_xs = jax.tree.map(tensor, (dump_carry(cell, carry), xs))
     their_last, their_ys = run_torch(module, cell, their_xs, state, lengths)
     products = jax.tree.map(
         lambda a, b: torch.sum(torch.tensor(np.asarray(a)) * b),
-        (dump_carry(loss_weights[0], cell), loss_weights[1]),
+        (dump_carry(cell, loss_weights[0]), loss_weights[1]),
         (their_last, their_ys),
     )
     module.zero_grad()
@@ -468,6 +468,17 @@ LOAD = {
         ValueError,
         "'bias', 'weight' missing",
     ),
+    "a checkpoint": (
+        lambda: load({"state_dict": nn.LSTM(3, 5).state_dict(), "epoch": 3}),
+        TypeError,
+        r"'state_dict' is a OrderedDict, .*give that: source.'state_dict'.",
+    ),
+    "a prefix of a checkpoint": (
+        lambda: load({"state_dict": nn.LSTM(3, 5).state_dict()}, prefix="rnn"),
+        ValueError,
+        "none begins with the prefix 'rnn.', but 'state_dict'",
+    ),
+    "a path": (lambda: load("model.pt"), TypeError, r"builtins.str, .*torch.load\(path"),
     "no cell": (
         lambda: load(nn.LSTM(3, 5).state_dict(), "LSTM"),
         TypeError,
@@ -532,7 +543,7 @@ def test_cells_that_torch_lacks_are_refused(cell, message):
         "dump": functools.partial(dump, cell, params),
         "load": functools.partial(load, nn.LSTM(3, 5).state_dict(), cell),
         "load_carry": functools.partial(load_carry, (), cell),
-        "dump_carry": functools.partial(dump_carry, (), cell),
+        "dump_carry": functools.partial(dump_carry, cell, ()),
     }.items():
         with pytest.raises(ValueError, match=f"^interop.torch.{call}: .*{message}"):
             refused()
@@ -555,7 +566,7 @@ def test_carries_have_a_row_for_each_layer_and_direction(name):
     params = params_of(cell)
     for batch in ((), (BATCH,), (2, BATCH)):
         carry = random_like(batched_carry(cell, params, batch), seed=1)
-        state = dump_carry(carry, cell)
+        state = dump_carry(cell, carry)
         jax.tree.map(np.testing.assert_array_equal, load_carry(state, cell), carry)
     rows = jax.tree.leaves(state)[0]
     assert len(rows) == module.num_layers * (1 + module.bidirectional)
@@ -572,7 +583,22 @@ def test_carries_have_a_row_for_each_layer_and_direction(name):
             r"expected \(1, ",
         ),
         (lambda: load_carry(np.ones((3, 5), int), GRU(3, 5)), TypeError, "h_n has dtype"),
-        (lambda: dump_carry(jnp.ones(5), both(GRU(3, 5))), ValueError, "the structure"),
+        (lambda: dump_carry(both(GRU(3, 5)), jnp.ones(5)), ValueError, "the structure"),
+        (
+            lambda: load_carry((np.ones((1, 2, 5)), np.ones((1, 3, 5))), LSTM(3, 5)),
+            ValueError,
+            r"h_n has shape \(1, 2, 5\) and c_n \(1, 3, 5\), expected the same batch",
+        ),
+        (
+            lambda: dump_carry(LSTM(3, 5), LSTMCarry(np.ones((2, 4)), np.ones((2, 5)))),
+            ValueError,
+            r"a leaf of shape \(2, 4\), expected \(\*batch, 5\)",
+        ),
+        (
+            lambda: dump_carry(LSTM(3, 5), LSTMCarry(np.ones((2, 5)), np.ones((3, 5)))),
+            ValueError,
+            "expected the same batch",
+        ),
     ],
 )
 def test_other_carries_are_refused(call, error, message):

@@ -12,6 +12,7 @@ from ..convolutions import check_convolutions
 from ..forgetting import added, sorted_blocks
 from ..options import check_cell
 
+OF_TWO = Elman, ConvLSTM
 Weights = Mapping[str, Mapping[str, Any]]  # of one kind: by the name inside, "" for none
 
 
@@ -30,11 +31,15 @@ def inner(cell: Any) -> Any:
     return cell.cell if type(cell) is TwoBiases else cell
 
 
+def has_two(cell: Any) -> bool:
+    """Whether the bias of a cell is a sum of two in haiku."""
+    return type(cell) in OF_TWO and cell.use_bias
+
+
 def check(call: str, cell: Cell, **free: Any) -> None:
     """Raise for a cell, or an option of one, that haiku has not."""
     plain = inner(cell)
-    two = plain is not cell
-    if type(plain) not in KINDS or (two and type(plain) not in (Elman, ConvLSTM)):
+    if type(plain) not in KINDS or (plain is not cell and type(plain) not in OF_TWO):
         raise ValueError(
             f"{call}: {cell} has no counterpart in haiku, expected an LSTM, GRU, Elman, "
             "cells.ConvLSTM, Dense, Embedding, Dropout or Activation, or a Stack or "

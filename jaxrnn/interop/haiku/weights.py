@@ -2,7 +2,7 @@
 
 import collections
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from ...cells import GRU, LSTM, ConvLSTM, Dense, Elman, Embedding
 from ...cells.elementwise import Activation
 from ...combinators import DenseSkip, Stack
 from ...wrappers import Dropout, TwoBiases, VariationalDropout
-from ..layers import Layer, in_a_row, loaded
+from ..layers import Layer, doubled, floats, in_a_row, loaded
 from . import modules
 from .modules import Weights
 
@@ -64,11 +64,13 @@ def load(
             of them, in any depth; None: it is found out.
         names: of the modules, in the order of the layers that have params: "net/~/lstm".
             None: those that haiku gives to modules without names, and all there are.
-        split: keep two biases of a VanillaRNN, in `TwoBiases`.
+        split: keep two biases of a VanillaRNN, in `TwoBiases`; with `cell`, of all that
+            have two.
 
     Raises:
         ValueError: in one line, for a module that is not there, or of no kind above, for
             one that is left over, for params that are not the cell's.
+        TypeError: for params that are no mapping of mappings of arrays of floats.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn, jaxrnn.interop.haiku
@@ -80,12 +82,13 @@ def load(
         LSTM(input_size=3, hidden_size=5) (7, 4, 2)
     """
     params = {
-        name: {leaf: jnp.asarray(value) for leaf, value in own.items()}
-        for name, own in params.items()
+        name: {leaf: _array(f"{name}/{leaf}", value) for leaf, value in own.items()}
+        for name, own in _modules(params).items()
     }
     found = _found(params)
     given = [names] if isinstance(names, str) else names
     if cell is not None:
+        cell = doubled(cell, modules.has_two) if split else cell
         order = _order(LOAD, cell, given)
         if given is None:
             _check_all_taken(found, order)
@@ -98,6 +101,26 @@ def load(
                 f"{sorted(found)}; give names= of these, or cell= for what it is"
             )
     return loaded(LOAD, *in_a_row([_alone(params, n, found[n], split) for n in order]))
+
+
+def _modules(params: Any) -> Mapping[str, Mapping[str, Any]]:
+    """The params, if they are a mapping of mappings."""
+    if not isinstance(params, Mapping):
+        raise TypeError(
+            f"{LOAD}: params is a {type(params).__name__}, expected a mapping: what "
+            "transformed.init returns"
+        )
+    for name, own in params.items():
+        if not isinstance(own, Mapping):
+            raise TypeError(
+                f"{LOAD}: params[{name!r}] is a {type(own).__name__}, expected a mapping "
+                'of the arrays of one module, such as {"w": ..., "b": ...}'
+            )
+    return params
+
+
+def _array(name: str, value: Any) -> jax.Array:
+    return jnp.asarray(floats(LOAD, repr(name), value))
 
 
 def _alone(params: Weights, name: str, kind: type, split: bool) -> Layer:

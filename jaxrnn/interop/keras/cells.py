@@ -16,7 +16,6 @@ from ...combinators.bidirectional import Bidirectional
 from ...combinators.layers import Stack
 from ...combinators.merges import concatenate
 from ...wrappers.noise import Dropout, VariationalDropout
-from ...wrappers.two_biases import TwoBiases
 from .functions import activation_of, average
 from .refusal import refuse
 
@@ -32,9 +31,9 @@ KNOWN = (
 )
 
 
-def cell_of(layers: list[Any], split: bool) -> Cell:
+def cell_of(layers: list[Any]) -> Cell:
     """One cell for layers in a row."""
-    cells = [cell for layer in layers for cell in cells_of(layer, split)]
+    cells = [cell for layer in layers for cell in cells_of(layer)]
     _check_dtypes([part for layer in layers for part in _parts(layer)])
     kinds = {type(part).__name__: part for layer in layers for part in _parts(layer)}
     if "Dense" in kinds and any(name.startswith("ConvLSTM") for name in kinds):
@@ -73,7 +72,7 @@ def _kinds() -> dict[type, Callable[..., list[Cell]]]:
     }
 
 
-def cells_of(layer: Any, split: bool) -> list[Cell]:
+def cells_of(layer: Any) -> list[Cell]:
     """The cells of one layer, in a row."""
     kinds = _kinds()
     if type(layer) not in kinds:
@@ -82,7 +81,7 @@ def cells_of(layer: Any, split: bool) -> list[Cell]:
         refuse(layer, "is not built", "call it once, or its build(shape)")
     if getattr(layer, "lora_enabled", False):
         refuse(layer, "has weights of LoRA beside its own", "merge them before")
-    return kinds[type(layer)](layer, split)
+    return kinds[type(layer)](layer)
 
 
 def _parts(layer: Any) -> list[Any]:
@@ -109,7 +108,7 @@ def _check_dtypes(parts: list[Any]) -> None:
             refuse(part, f"computes in {policy.compute_dtype}, a layer before in {first}")
 
 
-def _recurrent(layer: Any, split: bool, backwards: bool = False) -> list[Cell]:
+def _recurrent(layer: Any, backwards: bool = False) -> list[Cell]:
     if layer.go_backwards != backwards:
         refuse(
             layer,
@@ -122,15 +121,15 @@ def _recurrent(layer: Any, split: bool, backwards: bool = False) -> list[Cell]:
             "has zero_output_for_mask=True and return_sequences=False, and shows zeros "
             "where the last step is masked",
         )
-    return _step(layer, layer.cell, split)
+    return _step(layer, layer.cell)
 
 
-def _step(layer: Any, cell: Any, split: bool) -> list[Cell]:
+def _step(layer: Any, cell: Any) -> list[Cell]:
     """Of what keras calls a cell."""
     import keras
 
     if type(cell) is keras.layers.StackedRNNCells:
-        return [ours for inner in cell.cells for ours in _step(layer, inner, split)]
+        return [ours for inner in cell.cells for ours in _step(layer, inner)]
     of: dict[type, Callable[..., Cell]] = {
         keras.layers.SimpleRNNCell: _elman,
         keras.layers.LSTMCell: _lstm,
@@ -160,7 +159,7 @@ def _step(layer: Any, cell: Any, split: bool) -> list[Cell]:
         use_bias=cell.use_bias, activation=activation_of(cell, "activation")
     )
     noise = [VariationalDropout(cell.dropout)] if cell.dropout else []
-    return [*noise, of[type(cell)](cell, cell.kernel.shape[0], options, split)]
+    return [*noise, of[type(cell)](cell, cell.kernel.shape[0], options)]
 
 
 def _check_rate(layer: Any, field: str, rate: float) -> None:
@@ -168,20 +167,19 @@ def _check_rate(layer: Any, field: str, rate: float) -> None:
         refuse(layer, f"has {field}={rate}, expected less than 1")
 
 
-def _elman(cell: Any, input_size: int, options: dict[str, Any], split: bool) -> Cell:
+def _elman(cell: Any, input_size: int, options: dict[str, Any]) -> Cell:
     rate = cell.recurrent_dropout
     return Elman(input_size, cell.units, recurrent_dropout=rate, **options)
 
 
-def _lstm(cell: Any, input_size: int, options: dict[str, Any], split: bool) -> Cell:
+def _lstm(cell: Any, input_size: int, options: dict[str, Any]) -> Cell:
     gate = activation_of(cell, "recurrent_activation")
     return LSTM(input_size, cell.units, gate_activation=gate, **options)
 
 
-def _gru(cell: Any, input_size: int, options: dict[str, Any], split: bool) -> Cell:
+def _gru(cell: Any, input_size: int, options: dict[str, Any]) -> Cell:
     options["gate_activation"] = activation_of(cell, "recurrent_activation")
-    gru = GRU(input_size, cell.units, reset_after=cell.reset_after, **options)
-    return TwoBiases(gru) if split and cell.reset_after and cell.use_bias else gru
+    return GRU(input_size, cell.units, reset_after=cell.reset_after, **options)
 
 
 def _conv_lstm(layer: Any, cell: Any) -> Cell:
@@ -205,7 +203,7 @@ def _conv_lstm(layer: Any, cell: Any) -> Cell:
     )
 
 
-def _bidirectional(layer: Any, split: bool) -> list[Cell]:
+def _bidirectional(layer: Any) -> list[Cell]:
     if layer.merge_mode not in MERGES:
         refuse(layer, f"has merge_mode={layer.merge_mode}, expected one of {[*MERGES]}")
     if not layer.return_sequences:
@@ -221,32 +219,32 @@ def _bidirectional(layer: Any, split: bool) -> list[Cell]:
             refuse(
                 layer, f"has a {type(inner).__name__} inside, expected a recurrent one"
             )
-    forward = _recurrent(both[0], split)
-    backward = _recurrent(both[1], split, backwards=True)
+    forward = _recurrent(both[0])
+    backward = _recurrent(both[1], backwards=True)
     merge = MERGES[layer.merge_mode]
     return [Bidirectional(in_a_row(forward), in_a_row(backward), merge)]
 
 
-def _dense(layer: Any, split: bool) -> list[Cell]:
+def _dense(layer: Any) -> list[Cell]:
     dense = Dense(*layer.kernel.shape, use_bias=layer.use_bias)
     activation = activation_of(layer, "activation")
     return [dense] if activation == "identity" else [dense, Activation(activation)]
 
 
-def _time_distributed(layer: Any, split: bool) -> list[Cell]:
+def _time_distributed(layer: Any) -> list[Cell]:
     import keras
 
     if type(layer.layer) not in (keras.layers.Dense, keras.layers.Activation):
         inner = type(layer.layer).__name__
         refuse(layer, f"has a {inner} inside, expected a Dense or an Activation")
-    return cells_of(layer.layer, split)
+    return cells_of(layer.layer)
 
 
-def _embedding(layer: Any, split: bool) -> list[Cell]:
+def _embedding(layer: Any) -> list[Cell]:
     return [Embedding(layer.input_dim, layer.output_dim)]
 
 
-def _dropout(layer: Any, split: bool) -> list[Cell]:
+def _dropout(layer: Any) -> list[Cell]:
     _check_rate(layer, "rate", layer.rate)
     if type(layer).__name__ == "SpatialDropout1D":
         return [VariationalDropout(layer.rate)]
@@ -259,5 +257,5 @@ def _dropout(layer: Any, split: bool) -> list[Cell]:
     return [Dropout(layer.rate)]
 
 
-def _activation(layer: Any, split: bool) -> list[Cell]:
+def _activation(layer: Any) -> list[Cell]:
     return [Activation(activation_of(layer, "activation"))]

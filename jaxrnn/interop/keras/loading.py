@@ -12,7 +12,7 @@ from .. import layers
 from .cells import cell_of
 from .chain import in_order
 from .refusal import DUMP, LOAD
-from .weights import arrays_of, from_keras, leaves_of, params_of, shapes_of
+from .weights import arrays_of, from_keras, has_rows, leaves_of, params_of, shapes_of
 
 
 def load(source: Any, cell: Cell | None = None, *, split: bool = False) -> layers.Layer:
@@ -92,10 +92,7 @@ def load(source: Any, cell: Cell | None = None, *, split: bool = False) -> layer
     if cell is not None and not isinstance(cell, Cell):
         raise TypeError(f"{LOAD}: cell is {cell!r}, expected a cell or None")
     if cell is not None and split:
-        raise ValueError(
-            f"{LOAD}: split is True and cell is {cell}, expected one of them; the cell "
-            "can say it: TwoBiases(GRU(...))"
-        )
+        cell = layers.doubled(cell, has_rows)
     if _are_arrays(source):
         if cell is None:
             raise ValueError(
@@ -107,7 +104,8 @@ def load(source: Any, cell: Cell | None = None, *, split: bool = False) -> layer
     if cell is not None:
         return _loaded(cell, _weights(model))
     chain = in_order(model)
-    cell = cell_of(chain, split)
+    cell = cell_of(chain)
+    cell = layers.doubled(cell, has_rows) if split else cell
     return _loaded(cell, [array for layer in chain for array in _weights(layer)])
 
 
@@ -178,6 +176,10 @@ def _weights(layer: Any) -> list[np.ndarray]:
     return [np.asarray(keras.ops.convert_to_numpy(value)) for value in values]
 
 
+def _array(name: str, given: Any) -> np.ndarray:
+    return layers.floats(LOAD, f"the {name} in source", np.asarray(given))
+
+
 def _loaded(cell: Cell, arrays: Sequence[Any]) -> layers.Layer:
     leaves = list(leaves_of(LOAD, cell))
     wanted = [(leaf, shapes_of(leaf)) for leaf in leaves]
@@ -186,9 +188,9 @@ def _loaded(cell: Cell, arrays: Sequence[Any]) -> layers.Layer:
         raise ValueError(
             f"{LOAD}: source has {len(arrays)} arrays, expected {count} for {cell}"
         )
-    given, params = iter(map(np.asarray, arrays)), []
+    given, params = iter(arrays), []
     for leaf, names in wanted:
-        own = {name: next(given) for name in names}
+        own = {name: _array(name, next(given)) for name in names}
         for name, array in own.items():
             if array.shape != names[name]:
                 raise ValueError(

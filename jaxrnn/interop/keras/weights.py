@@ -42,7 +42,7 @@ def leaves_of(call: str, cell: Cell) -> Iterator[Cell]:
     if getattr(inner, "recurrent_dilation", 1) != 1:
         fields.append("recurrent_dilation")
     known = type(inner) is GRU or (not two and type(inner) in SAME + WITHOUT)
-    if not known or fields or (two and not _has_rows(inner)):
+    if not known or fields or (two and not has_rows(inner)):
         which = f" with {fields[0]}" if fields else ""
         raise ValueError(
             f"{call}: keras has no layer for {cell}{which}; expected Elman, LSTM, GRU, "
@@ -73,7 +73,7 @@ def shapes_of(cell: Cell) -> dict[str, tuple[int, ...]]:
     own: Any = jax.eval_shape(cell.init, jax.random.key(0))
     of = {name: shapes(own[name]) for name in NAMES if name in own}
     gru = cell.cell if isinstance(cell, TwoBiases) else cell
-    if _has_rows(gru):
+    if has_rows(gru):
         of["bias"] = (2, *of["bias"])
     return of
 
@@ -84,7 +84,7 @@ def from_keras(cell: Cell, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarra
     if not isinstance(gru, GRU):
         return arrays
     params = {name: reordered(array, "zrn", "rzn") for name, array in arrays.items()}
-    if not _has_rows(gru):
+    if not has_rows(gru):
         return params
     side_x, side_h = params["bias"]
     if isinstance(cell, TwoBiases):
@@ -98,7 +98,7 @@ def to_keras(cell: Cell, params: Any) -> list[np.ndarray]:
     """The inverse: the arrays of one cell, in order."""
     params = {name: np.asarray(leaf) for name, leaf in params.items()}
     gru = cell.cell if isinstance(cell, TwoBiases) else cell
-    if _has_rows(gru):
+    if has_rows(gru):
         side_x, side_h = params["bias"], params["recurrent_bias"]
         zeros = np.zeros_like(side_x)[: side_x.size - side_h.size]
         params["bias"] = np.stack([side_x, np.concatenate([zeros, side_h])])
@@ -111,6 +111,6 @@ def to_keras(cell: Cell, params: Any) -> list[np.ndarray]:
     return [params[name] for name in NAMES if name in params]
 
 
-def _has_rows(cell: Cell) -> bool:
+def has_rows(cell: Cell) -> bool:
     """Whether the bias of keras has two rows: of x W, and of h U."""
     return isinstance(cell, GRU) and cell.reset_after and cell.use_bias

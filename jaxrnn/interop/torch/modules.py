@@ -71,6 +71,7 @@ def _refuse(call: str, source: Any) -> Any:
     kind = type(source)
     raise TypeError(
         f"{call}: source is a {kind.__module__}.{kind.__qualname__}, expected an nn.RNN, "
-        "nn.LSTM, nn.GRU, a cell of these, nn.Linear, nn.Embedding, or a state dict; of "
-        "a model that is made of several, load them one by one: load(model.rnn)"
+        "nn.LSTM, nn.GRU, a cell of these, nn.Linear, nn.Embedding, or a state dict, as "
+        "torch.load(path) gives it; of a model that is made of several, load them one by "
+        "one: load(model.rnn)"
     )

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...arguments.arrays import native
 from ...cell import Cell
 from ...cells import GRU, LSTM, Dense, Elman, Embedding
-from .. import rows
+from .. import layers, rows
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -28,9 +27,10 @@ def under(call: str, source: Mapping[str, Any], prefix: str) -> dict[str, jax.Ar
     }
     if not weights:
         begins = {f"{str(key).rpartition('.')[0]}." for key in source} - {"."}
+        there = f"expected one of {listed(begins)}" if begins else f"but {listed(source)}"
         raise ValueError(
             f"{call}: of {len(source)} keys none begins with the prefix {prefix!r}, "
-            f"expected one of {listed(begins)}"
+            f"{there}"
         )
     return weights
 
@@ -49,11 +49,12 @@ def as_array(call: str, name: str, value: Any) -> jax.Array:
                 f"{call}: {name} is a tensor without plain numbers, expected a dense one "
                 f"of floats ({str(error).splitlines()[0]})"
             ) from error
-    value = native(call, name, value)
-    if not jnp.issubdtype(jnp.result_type(value), jnp.floating):
+    if isinstance(value, Mapping):
         raise TypeError(
-            f"{call}: {name} has dtype {jnp.result_type(value)}, expected floats"
+            f"{call}: {name} is a {type(value).__name__}, expected a tensor or an array: "
+            f"of a checkpoint that holds a state dict, give that: source[{name}]"
         )
+    value = layers.floats(call, name, value)
     return value if isinstance(value, jax.Array) else jnp.array(value)
 
 

@@ -91,7 +91,7 @@ def load(
     if cell is None:
         cell = own or names.found(call, weights, prefix)
     if split:
-        cell = rows.split(cell)
+        cell = layers.doubled(cell, rows.has_two)
     one = "weight_ih" in weights
     shapes = names.shapes_of(call, cell, one)
     names.check_shapes(call, cell, weights, shapes, prefix)
