@@ -283,6 +283,22 @@ def test_weights_of_another_module():
         linen.load(nn.RNN(nn.SimpleCell(4)), weights)
     with pytest.raises(ValueError, match=r"shape \(12,\), expected \(18,\) for GRU"):
         linen.load(nn.RNN(nn.GRUCell(6)), weights)
+    with pytest.raises(TypeError, match=r"^interop.linen.load: variables is a NoneType"):
+        linen.load(nn.GRUCell(4), None)
+
+
+@pytest.mark.parametrize("places", [4, (4, 3)])
+def test_places_are_as_many_as_the_kernel_has(places):
+    match = r"^interop.linen.load: places is .*, expected 1 of them, as module has"
+    with pytest.raises(ValueError, match=match):
+        linen.load(nn.ConvLSTMCell(4, (3,)), {}, places=places)
+
+
+def test_arrays_of_another_byte_order():
+    module, variables = linen.dump(GRU(3, 5), params_of(GRU(3, 5)))
+    other = jax.tree.map(lambda leaf: np.asarray(leaf).astype(">f8"), variables)
+    same = np.testing.assert_array_equal
+    jax.tree.map(same, *(linen.load(module, each)[1] for each in (other, variables)))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The ConvLSTMCell of flax.linen, in and out."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -26,10 +27,16 @@ def read(source: Source, given: Given) -> Layer:
             f"{LOAD}: {where}.padding is {padding!r}, expected 'SAME': in cells.ConvLSTM "
             "h keeps its places, with zeros around"
         )
-    if given.places is None:
+    places = given.places
+    if places is None:
         raise ValueError(
             f"{LOAD}: {where} is a ConvLSTMCell, whose weights do not tell the places of "
             f"x: give places=, {len(size)} of them"
+        )
+    if not isinstance(places, Sequence) or len(places) != len(size):
+        raise ValueError(
+            f"{LOAD}: places is {places!r}, expected {len(size)} of them, as {where} has "
+            f"kernel_size={size}"
         )
     leaves = "kernel bias" if module.use_bias else "kernel"
     source.expect_gates(ih=leaves, hh=leaves)
@@ -38,7 +45,7 @@ def read(source: Source, given: Given) -> Layer:
         "kernel": kernel,
         "recurrent_kernel": sorted_blocks(source.blocks("hh", "kernel")),
     }
-    shape = (*given.places, kernel.shape[-2])
+    shape = (*places, kernel.shape[-2])
     cell = ConvLSTM(shape, module.features, kernel_size=size)
     if not module.use_bias:  # nor is it then nothing that flax adds to f
         zeros = jnp.zeros(kernel.shape[-1:], kernel.dtype)

@@ -1,10 +1,12 @@
 """Weights of flax.linen, in and out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ...arguments.arrays import native
 from ...arguments.checks import check_params
 from ...cell import Cell
 from ...cells.activations import activation_of
@@ -58,6 +60,7 @@ def load(
         ValueError: in one line, for what no cell can be: a module of another kind, a
             `dtype` other than the weights', a `carry_init` that is not zeros, strides,
             functions that are not of a module, weights that are not the module's.
+        TypeError: for variables that are no mapping of arrays.
 
     Example:
         >>> import jax, jax.numpy as jnp, flax.linen as nn, jaxrnn, jaxrnn.interop.linen
@@ -74,8 +77,14 @@ def load(
     """
     from flax import linen as nn
 
+    if not isinstance(variables, Mapping):
+        raise TypeError(
+            f"{LOAD}: variables is a {type(variables).__name__}, expected a mapping: "
+            "what module.init returns"
+        )
     params = variables["params"] if "params" in variables else variables
-    source = Source(module, nn.meta.unbox(params), "module")
+    params = native(LOAD, "variables", nn.meta.unbox(params))
+    source = Source(module, params, "module")
     given = Given(places, split)
     name = type(module).__name__
     if getattr(nn, name, None) is type(module) and name in cells.READERS:

@@ -77,8 +77,9 @@ def _layer(module: Any, where: str) -> Layer:
     }
     if type(module) not in kinds:
         raise ValueError(
-            f"{LOAD}: {where} is {type(module).__name__}, expected a layer of flax.nnx; "
-            "load the layers of a module of your own one by one"
+            f"{LOAD}: {where} is {type(module).__name__}, expected "
+            f"{', '.join(kind.__name__ for kind in kinds)} or a recurrent cell of "
+            "flax.nnx; load the layers of a module of your own one by one"
         )
     return kinds[type(module)](module, where)
 
