@@ -334,7 +334,7 @@ def program(cell, steps):
     return [*equations(jax.make_jaxpr(function)(*args).jaxpr)]
 
 
-@pytest.mark.parametrize("name", by_default(AFFINE.split(), "lru", "mlstm"))
+@pytest.mark.parametrize("name", by_default(AFFINE.split(), "lru"))
 def test_nothing_loops_over_all_steps(name):
     found = program(ZOO[name], 1000)
     assert not [eqn for eqn in found if eqn.primitive.name == "while"]
@@ -344,7 +344,7 @@ def test_nothing_loops_over_all_steps(name):
 
 @pytest.mark.parametrize("name", by_default(["min_gru", "delta_net"], "min_gru"))
 def test_twice_the_steps_are_one_round_more(name):
-    sizes = [len(program(ZOO[name], steps)) for steps in (512, 1024, 2048)]
+    sizes = [len(program(ZOO[name], steps)) for steps in (256, 512, 1024)]
     more = np.diff(sizes)
     assert more[0] == more[1] < 0.5 * sizes[0]
 
