@@ -98,6 +98,19 @@ def test_padding_takes_lists_pytrees_and_a_length_for_many_batches():
     assert padded["y"].T.tolist() == [[2, 2, 0, 0], [4, 4, 4, 4]]
 
 
+def test_an_empty_list_is_no_step_of_what_the_others_have():
+    symbols, lengths = pad([[], [1, 2], []])
+    assert symbols.T.tolist() == [[0, 0], [1, 2], [0, 0]]
+    assert symbols.dtype.kind == "i" and lengths.tolist() == [0, 2, 0]
+    vectors = [{"x": [[1.0, 2.0]], "y": [3]}, {"x": [], "y": []}]
+    padded, lengths = pad(vectors)
+    assert padded["x"].tolist() == [[[1, 2], [0, 0]]] and lengths.tolist() == [1, 0]
+    assert padded["y"].dtype.kind == "i"
+    packed, ids = pack([[1, 2], []], 3)
+    assert packed.tolist() == [[1], [2], [0]] and ids.tolist() == [[1], [1], [0]]
+    assert pad([[], []]).xs.shape == (0, 2)
+
+
 def test_resets_of_segments_in_pieces_are_those_of_the_whole():
     ids = jnp.array([[1, 1, 2, 2, 0, 0], [3, 4, 4, 4, 5, 6]]).T
     whole = resets_from_segments(ids)

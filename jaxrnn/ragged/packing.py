@@ -159,14 +159,28 @@ def _arrays(
         )
         return jax.tree.map(np.asarray, native(call, f"sequences[{index}]", lists))
 
+    sequences = list(sequences)
     trees = [arrays(index, sequence) for index, sequence in enumerate(sequences)]
     if not trees:
         raise ValueError(f"{call}: sequences is empty, expected at least one sequence")
+    full = next((t for t in trees if all(x.size for x in jax.tree.leaves(t))), trees[0])
+    trees = [_like(*pair, full) for pair in zip(sequences, trees, strict=True)]
     counts = [
         _steps(f"{call}: sequences[{index}]", tree, trees[0], length)
         for index, tree in enumerate(trees)
     ]
     return trees, counts
+
+
+def _like(sequence: Any, tree: Any, full: Any) -> Any:
+    """The tree, where `[]` does not say of what it has no step: of what `full` has."""
+    if jax.tree.structure(tree) != jax.tree.structure(full):
+        return tree
+    leaves, fulls = jax.tree.leaves(tree), jax.tree.leaves(full)
+    given = jax.tree.leaves(sequence, is_leaf=lambda node: isinstance(node, list))
+    pairs = zip(given, leaves, fulls, strict=True)
+    leaves = [like[:0] if type(own) is list and not own else x for own, x, like in pairs]
+    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 
 
 def _steps(name: str, tree: Any, first: Any, length: int | None) -> int:
