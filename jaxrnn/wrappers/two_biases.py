@@ -28,7 +28,7 @@ class TwoBiases(Wrapper):
             added to x W.
 
     Raises:
-        TypeError: if `cell` is no cell, or one without a bias.
+        TypeError: if `cell` is no cell, one without a bias, or one that has two.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -54,7 +54,13 @@ class TwoBiases(Wrapper):
                 f"TwoBiases: cell is {self.cell}, without a bias of one axis, expected "
                 "an Elman, LSTM, GRU or another cell with one"
             )
-        return sum(params.get("recurrent_bias", (0,)))
+        own = sum(params.get("recurrent_bias", (0,)))
+        if own >= sum(params["bias"]):
+            raise TypeError(
+                f"TwoBiases: cell is {self.cell}, whose bias is the sum of two already, "
+                "expected one that has it once"
+            )
+        return own
 
     def init(self, key: jax.Array) -> Any:
         params = self.cell.init(key)

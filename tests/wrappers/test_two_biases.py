@@ -56,3 +56,9 @@ def test_a_new_one_computes_what_the_cell_does():
 def test_a_cell_without_a_bias_is_refused(cell):
     with pytest.raises(TypeError, match="without a bias of one axis"):
         TwoBiases(cell)
+
+
+@pytest.mark.parametrize("cell", [Elman(3, H), jaxrnn.GRU(3, H)])
+def test_two_biases_are_not_made_two(cell):
+    with pytest.raises(TypeError, match="is the sum of two already"):
+        TwoBiases(TwoBiases(cell))
