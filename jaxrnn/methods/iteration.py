@@ -23,9 +23,8 @@ def iterated(
     consts: Any,
     first: Leaves,
     rows: Leaves,
-    past: Leaves,
-    f: Leaves,
-    h: Leaves,
+    given: tuple[Leaves, Leaves, Leaves],
+    damping: Any,
 ) -> Leaves:
     """The next iterate, of the one h, of past = h_(t-1) and of f = step(past).
 
@@ -34,7 +33,10 @@ def iterated(
         one: (consts, h, row) -> the new h, of one step.
         first: the carry before the first step.
         rows: the drives.
+        given: past, f, h.
+        damping: how much it is held back, if `newton` is.
     """
+    past, f, h = given
 
     def jacobian(v: Leaves, row: Leaves, past: Leaves) -> Leaves:
         return jax.jvp(lambda h: one(consts, h, row), (past,), (v,))[1]
@@ -60,7 +62,7 @@ def iterated(
     groups = groups_of(closed, len(first), affine=True)
     alone = all(group.kind in ("none", "elementwise") for group in groups)
     if newton.jacobian == "full" and not (alone and len(first) == 1):
-        return _held(jacobian, first, rows, past, f, h, newton.damping)
+        return _held(jacobian, first, rows, given, damping)
     across = newton.jacobian == "block"
     if across and len({leaf.shape for leaf in first}) > 1:
         raise ValueError(
@@ -74,17 +76,17 @@ def iterated(
         return affine_carries(partly, first, (entries, past, f), **options)
     if not across:
         return [
-            _near(entries[i][i], leaves, newton.damping, NUMBERS)
+            _near(entries[i][i], leaves, damping, NUMBERS)
             for i, leaves in enumerate(zip(first, past, f, h, strict=True))
         ]
     order = range(len(first))
     F = jnp.stack([jnp.stack([entries[i][j] for j in order], -1) for i in order], -2)
     joined = [jnp.stack(leaves, -1) for leaves in (first, past, f, h)]
-    found = _near(F, joined, newton.damping, MATRICES)
+    found = _near(F, joined, damping, MATRICES)
     return [found[..., i] for i in order]
 
 
-def _near(F: Any, given: Sequence[Any], damping: float, algebra: Any) -> Any:
+def _near(F: Any, given: Sequence[Any], damping: Any, algebra: Any) -> Any:
     """The recurrence of F, damped: given where it starts, past, f, and h to be near."""
     first, past, f, h = given
     c = f - algebra.times(F, past)
@@ -96,10 +98,8 @@ def _held(
     jacobian: Jacobian,
     first: Leaves,
     rows: Leaves,
-    past: Leaves,
-    f: Leaves,
-    h: Leaves,
-    damping: float,
+    given: tuple[Leaves, Leaves, Leaves],
+    damping: Any,
 ) -> Leaves:
     """With all of J, as one matrix of all units."""
     shapes = [leaf.shape for leaf in first]
@@ -118,9 +118,9 @@ def _held(
         return jax.vmap(lambda e: vector(jacobian(parted(e), row, past)))(basis).T
 
     every = jax.vmap(vector)
-    F = jax.vmap(matrix)(rows, past)
-    given = vector(first), every(past), every(f), every(h)
-    found = _near(F, given, damping, MATRICES)
+    F = jax.vmap(matrix)(rows, given[0])
+    leaves = vector(first), *(every(one) for one in given)
+    found = _near(F, leaves, damping, MATRICES)
     return jax.vmap(parted)(found)
 
 

@@ -35,11 +35,12 @@ MATRICES = Algebra(
 )
 
 
-def smoothed(F: Any, c: Any, y: Any, damping: float, algebra: Algebra) -> Any:
+def smoothed(F: Any, c: Any, y: Any, damping: Any, algebra: Algebra) -> Any:
     """The h_t, leaves `(T, ...)`; a vector for each matrix of F."""
     product, times, inverse, transposed, identity = algebra
     one = identity(F)
     F = F.at[0].set(jnp.zeros_like(F[0]))  # from zero
+    damping = jnp.asarray(damping, c.dtype)
     gain = damping / (1 + damping)  # of an observation, by the noise of a step
     filtering = (
         (1 - gain) * F,

@@ -58,9 +58,10 @@ class Newton(Method, kw_only=True):
             entry by entry; n^3 operations a step and iteration. "diagonal": its diagonal
             alone, and "block": k x k numbers for each entry of the k leaves of a carry,
             such as an LSTM's (h, c). More iterations then, each of which is cheap.
-        damping: how much an iteration holds on to the one before, 0 to any number: a
-            Levenberg-Marquardt step by a Kalman smoother in parallel form, for dynamics
-            in which a full step leaves the region in which J holds.
+        damping: how much an iteration holds on to the one before, 0 to any number, times
+            its residual where that is below 1: a Levenberg-Marquardt step by a Kalman
+            smoother in parallel form, for dynamics in which a full step leaves the region
+            in which J holds.
         tolerance: it stops when |step(h_(t-1)) - h_t| <= tolerance (1 + |h|) everywhere;
             None: 100 times the rounding of the carry's dtype, or 4 times if it has half
             precision.
@@ -205,7 +206,10 @@ def _solution(newton: Newton, one: Callable[..., list[Any]]) -> Callable[..., An
 
         def advance(now: Any) -> Any:
             h, f, count, sizes = now
-            new = iterated(newton, one, consts, first, rows, before(first, h), f, h)
+            # Held back less and less, so that the last steps are Newton's.
+            held = newton.damping * jnp.minimum(jnp.nan_to_num(sizes[count], nan=1.0), 1)
+            given = before(first, h), f, h
+            new = iterated(newton, one, consts, first, rows, given, held)
             # Where it left the numbers, it starts again: the steps before are right.
             new = [jnp.where(jnp.isfinite(x), x, jnp.zeros_like(x)) for x in new]
             return state(new, count + 1, sizes)
