@@ -162,7 +162,7 @@ ZOO = {
     "activation": Stack((Dense(3, 4), Activation("softplus"), GRU(4, 4))),
     "two_biases": TwoBiases(GRU(3, 5)),
     "bidirectional": Bidirectional(LSTM(3, 4, recurrent_dropout=0.4), GRU(3, 2)),
-    "reversed": Stack((Reversed(GRU(3, 2, recurrent_dropout=0.4)), Elman(2, 4))),
+    "reversed": Stack((Reversed(GRU(3, 5, recurrent_dropout=0.4)), Elman(5, 4))),
     "residual_bidirectional": Stack(
         (Residual(Bidirectional(GRU(3, 2), LearnedCarry(Elman(3, 1)))), Elman(3, 4))
     ),
