@@ -123,6 +123,7 @@ def test_heads_do_not_see_each_other(kind):
 
 
 @pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.slow
 def test_long_runs_of_large_inputs_stay_finite(kind):
     """And zeros, whose direction is none."""
     cell = kind(3, 4, heads=2)

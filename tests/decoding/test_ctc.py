@@ -202,6 +202,7 @@ def test_barred_symbols():
     assert (best.symbols[:, 3] == 0).all()
 
 
+@pytest.mark.slow
 def test_where_logits_are_nan_nothing_is_said():
     logits = np.array(LOGITS)
     logits[2, 0, 1] = logits[4, 1, 0] = np.nan
@@ -314,6 +315,7 @@ def test_a_language_model_may_read_a_context():
 # Transformations and dtypes.
 
 
+@pytest.mark.slow
 def test_batches_are_loops_and_vmap_is_a_batch():
     logits, lengths = LOGITS.reshape(T, 2, 2, V), LENGTHS.reshape(2, 2)
     carry = jax.tree.map(lambda leaf: leaf.reshape(2, 2, *leaf.shape[1:]), CARRY)

@@ -19,6 +19,7 @@ from jaxrnn import (
 )
 
 
+@pytest.mark.slow
 def test_residuals_are_those_of_the_iterates():
     """The first is of the carry held still; of a linear step one iteration is exact."""
     cell = Elman(3, 4, activation="identity")

@@ -179,6 +179,7 @@ def test_leaves_of_every_kind_masked_and_reset(streams):
     assert_close(slope(FINE), slope(PLAIN), 1e-10)
 
 
+@pytest.mark.slow
 def test_leaves_of_every_kind():
     cell = Everything()
     params, xs = cell.init(jax.random.key(0)), inputs_of(cell, (T,))
@@ -443,6 +444,7 @@ def wide(a, b):
 
 
 @pytest.mark.parametrize("T", by_default([10_000, 100_000], 10_000))
+@pytest.mark.slow
 def test_long_products_are_stable(T):
     a, b = decays(T)
     expected, size = wide(a.astype(float), b.astype(float))
@@ -484,6 +486,7 @@ class Growth(Cell):
         return turn(a, b) + drive, turn(b, -a), turn(c, c[::-1]) + drive
 
 
+@pytest.mark.slow
 def test_what_grew_out_of_range_is_gone_after_a_reset():
     T = 6000
     xs = jnp.zeros((T, 1), "float32").at[T - 30 :].set(1)

@@ -174,6 +174,7 @@ def test_what_has_converged_does_not_raise():
     assert_close(found, unroll(cell, *args), 1e-10)
 
 
+@pytest.mark.slow
 def test_a_start_near_the_solution_takes_fewer_iterations():
     cell = Elman(3, 4)
     params, xs, _ = example(cell, (B,), 20)
@@ -259,6 +260,7 @@ def test_of_an_lstm_less_of_the_jacobian_takes_more_iterations():
     assert full.iterations < block.iterations <= diagonal.iterations < 100
 
 
+@pytest.mark.slow
 def test_of_a_step_that_acts_entry_by_entry_the_diagonal_is_exact():
     cell = cells.IndRNN(3, 4)
     params, xs, _ = example(cell, (), 30)

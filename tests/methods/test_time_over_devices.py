@@ -74,6 +74,7 @@ def check(cell, how, kind):
         np.testing.assert_allclose(jax.device_get(a), b, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_what_is_measured_of_a_run_is_the_same():
     cell = CELLS["min_gru"]
     params, xs = params_of(cell), inputs_of(cell, (T, B))
