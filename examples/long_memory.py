@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import rich
-from jax.flatten_util import ravel_pytree
 from matplotlib.figure import Figure
 from memory_tasks import adding
 from options import mean_and_spread, options, parsed, progress, save, whole
@@ -38,6 +37,7 @@ SIZES, RATES = (
     {"LRU": 1.5e-2, "GRU": 2e-2},
 )  # H; of Adam, at first
 BATCH, PROBES = 16, 4  # sequences to train on, and to measure on
+NEWTON = "Newton's iterations (largest exponent x T)"
 WHEN = "own initial values", "before training", "after training"
 
 
@@ -68,7 +68,7 @@ def study(name: str, args, bars) -> dict:
         value, gradient = jax.value_and_grad(loss)(state[0])
         updates, moments = optimizer.update(gradient, state[1])
         state = optax.apply_updates(state[0], updates), moments
-        return state, value, ravel_pytree(gradient)[0]
+        return state, value, optax.global_norm(gradient)
 
     @jax.jit
     @jax.vmap
@@ -100,24 +100,23 @@ def study(name: str, args, bars) -> dict:
     return rows | {when: measured(one, keys) for when, one in each}
 
 
+def newton(found: dict, T: int) -> str:
+    return f"{found['iterations'].max()} ({T * found['exponent'].max():.1f})"
+
+
 def table_of(results: dict, args) -> Table:
-    heads = "ms a step", "loss, % of a guess", "first gradient differs", "losses differ"
+    heads = "ms a step", "loss, % of guess", "losses differ", "gradients", *WHEN[1:]
     table, last = Table("cell", "method", *heads, box=None), -max(args.steps // 10, 1)
     for name, result in results.items():
-        _, *scan = result["Scan()"]
+        iterations = [newton(result[when], args.length) for when in WHEN[1:]]
         for m in map(str, METHODS[name]):
-            seconds, losses, (gradient, *_) = result[m]
-            share = 100 * losses[last:].mean(0) / adding(args.length).guess
-            first = np.linalg.norm(gradient - scan[1][0]) / np.linalg.norm(scan[1][0])
-            differ = f"{first:.0e}", f"{np.abs(losses / scan[0] - 1).max():.0e}"
-            ms = f"{1e3 * np.median(seconds):.1f}"
-            table.add_row(name, m, ms, mean_and_spread(share, 1), *differ)
+            seconds, *curves = result[m]
+            share = 100 * curves[0][last:].mean(0) / adding(args.length).guess
+            apart = zip(curves, result["Scan()"][1:], strict=True)
+            shown = [f"{np.abs(one / scan - 1).max():.0e}" for one, scan in apart]
+            shown = [f"{1e3 * np.median(seconds):.1f}", mean_and_spread(share, 1), *shown]
+            table.add_row(name, m, *shown, *iterations)
     return table
-
-
-def said(found: dict, T: int) -> str:
-    count, exponent = found["iterations"].max(), found["exponent"].max()
-    return f"{count} iterations, exponent {T * exponent:.1f} / T"
 
 
 def draw(results: dict, args) -> Figure:
@@ -132,13 +131,14 @@ def draw(results: dict, args) -> Figure:
         left.set(yscale="log", xlabel="training step", ylabel="mean squared error")
         left.set(title=f"{name}: the same training by two methods ({T:,} steps of time)")
         left.legend()
-        found = {f"{when}: {said(result[when], T)}": result[when] for when in WHEN}
-        lines = {label: one["profile"].T for label, one in found.items()}
+        labels = [f"{when}: {newton(result[when], T)}" for when in WHEN]
+        profiles = [result[when]["profile"].T for when in WHEN]
+        lines = dict(zip(labels, profiles, strict=True))
         title = f"{name}: how the answer depends on the state k steps before it"
         jaxrnn.plotting.lag_profile(lines, right, title=title)
         right.set(ylabel="gradient of the answer in the state, first = 1")
         right.set(xscale="log", xlim=(1, T), ylim=(1e-9, 5))
-        right.legend(loc="lower left", title="with Newton's iterations", fontsize=9)
+        right.legend(loc="lower left", title=NEWTON)
     return figure
 
 
@@ -151,9 +151,7 @@ def main() -> None:
     with progress() as bars:
         results = {name: study(name, args, bars) for name in args.cells}
     rich.print(table_of(results, args))
-    for name, result in results.items():
-        lines = [f"{name}, {w}: Newton {said(result[w], args.length)}" for w in WHEN]
-        print(*lines, sep="\n")
+    print(f"Before and after training: {NEWTON}.")
     draw(results, args).savefig(args.out / "long_memory.png", dpi=110)
     save(args, results=results)
     print(f"Figure and numbers: {args.out}/long_memory.png and results.json")

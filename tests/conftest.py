@@ -6,8 +6,10 @@ for the next run, in pytest's own cache.
 """
 
 import gc
+import itertools
 import os
 import sys
+from pathlib import Path
 
 import jax
 import jaxlib.version
@@ -24,6 +26,8 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 2)  # for shard_map
+FINISHED = itertools.count(1)  # tests
+MAPS, MOST_MAPS = Path("/proc/self/maps"), 25_000  # Linux allows 65,530
 gc.set_threshold(100_000)  # traces make many objects, of which few are garbage
 
 
@@ -52,6 +56,19 @@ def pytest_pyfunc_call():
         if missing and "max_isa=SSE4" in os.environ.get("XLA_FLAGS", ""):
             pytest.skip("XLA computes no float16 with these instructions")
         raise
+
+
+def pytest_runtest_logfinish(nodeid, location):
+    """Compiled programs are let go before there are too many of them.
+
+    Each maps memory of its own, and a process may have so many maps: beyond, XLA crashes.
+    What is needed again comes from the cache of compiled programs.
+    """
+    if next(FINISHED) % 20 or not MAPS.exists():
+        return
+    if MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)
