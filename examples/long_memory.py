@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import rich
+from jax.flatten_util import ravel_pytree
 from matplotlib.figure import Figure
 from memory_tasks import adding
 from options import mean_and_spread, options, parsed, progress, save, whole
@@ -32,13 +33,9 @@ from jaxrnn import GRU, Associative, Dense, Newton, Scan, Stack, cells, initiali
 
 # What is left at every step adds up over all that are remembered: hence the tolerance.
 METHODS = {"LRU": (Scan(), Associative()), "GRU": (Scan(), Newton(tolerance=1e-6))}
-SIZES, RATES = (
-    {"LRU": 32, "GRU": 16},
-    {"LRU": 1.5e-2, "GRU": 2e-2},
-)  # H; of Adam, at first
+SIZES, RATES = {"LRU": 32, "GRU": 16}, {"LRU": 1.5e-2, "GRU": 2e-2}  # H; first of Adam
 BATCH, PROBES = 16, 4  # sequences to train on, and to measure on
-NEWTON = "Newton's iterations (largest exponent x T)"
-WHEN = "own initial values", "before training", "after training"
+WHEN = "the cell's own initial values", "before training", "after training"
 
 
 def model_of(name: str, T: int, own: bool = False) -> Stack:
@@ -68,7 +65,7 @@ def study(name: str, args, bars) -> dict:
         value, gradient = jax.value_and_grad(loss)(state[0])
         updates, moments = optimizer.update(gradient, state[1])
         state = optax.apply_updates(state[0], updates), moments
-        return state, value, optax.global_norm(gradient)
+        return state, value, ravel_pytree(gradient)[0]
 
     @jax.jit
     @jax.vmap
@@ -94,29 +91,34 @@ def study(name: str, args, bars) -> dict:
             states[m], *outcome = jax.block_until_ready(steps[m](states[m], keys, step))
             found[m].append((time.perf_counter() - begin, *outcome))
         bars.update(bar, advance=1, note=f"loss {found[m][-1][1].mean():.4f}")
-    rows = {str(m): [*map(np.array, zip(*found[m], strict=True))] for m in methods}
+    rows = {}
+    for m in methods:
+        seconds, losses, gradients = zip(*found[m], strict=True)
+        row = dict(ms=1e3 * np.median(seconds), losses=losses, gradient=gradients[0])
+        rows[str(m)] = {name: np.array(value) for name, value in row.items()}
     own = jax.vmap(model_of(name, args.length, own=True).init)(keys)
     each = zip(WHEN, (own, params, states[methods[0]][0]), strict=True)
     return rows | {when: measured(one, keys) for when, one in each}
 
 
-def newton(found: dict, T: int) -> str:
-    return f"{found['iterations'].max()} ({T * found['exponent'].max():.1f})"
-
-
 def table_of(results: dict, args) -> Table:
-    heads = "ms a step", "loss, % of guess", "losses differ", "gradients", *WHEN[1:]
-    table, last = Table("cell", "method", *heads, box=None), -max(args.steps // 10, 1)
+    heads = "ms a step", "loss, % of a guess", "first gradient differs", "losses differ"
+    table, norm = Table("cell", "method", *heads, box=None), np.linalg.norm
     for name, result in results.items():
-        iterations = [newton(result[when], args.length) for when in WHEN[1:]]
         for m in map(str, METHODS[name]):
-            seconds, *curves = result[m]
-            share = 100 * curves[0][last:].mean(0) / adding(args.length).guess
-            apart = zip(curves, result["Scan()"][1:], strict=True)
-            shown = [f"{np.abs(one / scan - 1).max():.0e}" for one, scan in apart]
-            shown = [f"{1e3 * np.median(seconds):.1f}", mean_and_spread(share, 1), *shown]
-            table.add_row(name, m, *shown, *iterations)
+            row, scan = result[m], result["Scan()"]
+            last = row["losses"][-max(args.steps // 10, 1) :].mean(0)
+            percent = mean_and_spread(100 * last / adding(args.length).guess, 1)
+            gradient = norm(row["gradient"] - scan["gradient"]) / norm(scan["gradient"])
+            apart = gradient, np.abs(row["losses"] / scan["losses"] - 1).max()
+            shown = f"{row['ms']:.1f}", percent, *(f"{value:.0e}" for value in apart)
+            table.add_row(name, m, *shown)
     return table
+
+
+def said(result: dict, when: str, T: int) -> str:
+    count, exponent = (result[when][key].max() for key in ("iterations", "exponent"))
+    return f"{when}: Newton {count} iterations, exponent {T * exponent:.1f} / T"
 
 
 def draw(results: dict, args) -> Figure:
@@ -125,20 +127,17 @@ def draw(results: dict, args) -> Figure:
     for (name, result), (left, right) in zip(results.items(), panels, strict=True):
         looks = dict(c="0.8", lw=6), dict(c="C3")
         for m, look in zip(map(str, METHODS[name]), looks, strict=True):
-            label = f"{m}: {1e3 * np.median(result[m][0]):.0f} ms a step"
-            left.plot(result[m][1].mean(1), label=label, **look)
+            label = f"{m}: {result[m]['ms']:.0f} ms a step"
+            left.plot(result[m]["losses"].mean(1), label=label, **look)
         left.axhline(adding(T).guess, c="k", ls=":", label="a guess without memory")
         left.set(yscale="log", xlabel="training step", ylabel="mean squared error")
-        left.set(title=f"{name}: the same training by two methods ({T:,} steps of time)")
+        left.set(title=f"{name}: the same training by two methods")
         left.legend()
-        labels = [f"{when}: {newton(result[when], T)}" for when in WHEN]
-        profiles = [result[when]["profile"].T for when in WHEN]
-        lines = dict(zip(labels, profiles, strict=True))
+        lines = {said(result, when, T): result[when]["profile"].T for when in WHEN}
         title = f"{name}: how the answer depends on the state k steps before it"
         jaxrnn.plotting.lag_profile(lines, right, title=title)
         right.set(ylabel="gradient of the answer in the state, first = 1")
         right.set(xscale="log", xlim=(1, T), ylim=(1e-9, 5))
-        right.legend(loc="lower left", title=NEWTON)
     return figure
 
 
@@ -151,7 +150,8 @@ def main() -> None:
     with progress() as bars:
         results = {name: study(name, args, bars) for name in args.cells}
     rich.print(table_of(results, args))
-    print(f"Before and after training: {NEWTON}.")
+    for name, result in results.items():
+        print(*(f"{name}, {said(result, when, args.length)}" for when in WHEN), sep="\n")
     draw(results, args).savefig(args.out / "long_memory.png", dpi=110)
     save(args, results=results)
     print(f"Figure and numbers: {args.out}/long_memory.png and results.json")
