@@ -21,6 +21,7 @@ from . import (
     gradient_norms,
     memory,
     online,
+    parallel,
     transformations,
     user_cell,
     zoo,
@@ -44,6 +45,7 @@ QUESTIONS: dict[str, ModuleType] = {
         generation,
         zoo,
         online,
+        parallel,
     )
 }
 

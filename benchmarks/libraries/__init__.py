@@ -132,6 +132,20 @@ LIBRARIES |= {
     )
     for name, title in ONLINE.items()
 }
+# Ways through time, and the cells that each can have.
+PARALLEL = {
+    "parallel_scan": ("Scan()", ("MinGRU", "LRU", "GRU")),
+    "parallel_associative": ("Associative()", ("MinGRU", "LRU")),
+    "parallel_newton": ("Newton()", ("GRU",)),
+    "parallel_plain": ("plain scan", ("MinGRU", "LRU", "GRU")),
+    "parallel_prefix": ("plain prefix", ("MinGRU", "LRU")),
+}
+LIBRARIES |= {
+    name: Library(
+        title, "jaxrnn", of, "parallel", options={"how": name.removeprefix("parallel_")}
+    )
+    for name, (title, of) in PARALLEL.items()
+}
 # Every cell of the zoo; of the peers, the last has the most.
 LIBRARIES |= {
     "zoo": Library("jaxrnn", "jaxrnn", (), "zoo", options={"scan": False}),

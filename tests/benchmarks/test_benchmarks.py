@@ -24,6 +24,7 @@ from benchmarks import (
     gradient_norms,
     memory,
     online,
+    parallel,
     transformations,
     user_cell,
     zoo,
@@ -38,6 +39,7 @@ from benchmarks.libraries import (
     NORMS,
     ONLINE,
     OURS,
+    PARALLEL,
     PEERS,
     zoo_cells,
 )
@@ -245,6 +247,39 @@ def test_all_that_speak_say_the_same(tmp_path):
         assert_workers_agree(workers, "generate", tmp_path)
 
 
+def test_a_table_of_made_up_ways_through_time():
+    """Newton's method is six times and one and a half times as slow as a scan: thrice."""
+    rows = []
+    for T, factor in ((10, 6), (20, 1.5)):
+        case = dataclasses.asdict(Case("GRU", T, 2, 3, 4))
+        for name, seconds in (("scan", 0.002), ("newton", 0.002 * factor)):
+            row = case | {"library": f"parallel_{name}", "seconds": [seconds]}
+            row |= {"iterations": 4, "exponent": -0.25} if name == "newton" else {}
+            rows += [row | {"what": what} for what in ("forward", "training")]
+    forward, training = parallel.report(rows).split("### ")[1:]
+    line = "| GRU: 10, 2, 3, 4 | 2.00 (2.00) | - | 12.0 (12.0) | - | - | - | 6.00 (6.00) "
+    assert f"{line}| - | - | 4 | -0.25 |" in forward
+    assert f"{line}| - | - |\n" in training
+    means = "| GRU: geometric mean |  |  |  |  |  | - | 3.00 (3.00) | - | - |"
+    assert f"{means}  |  |" in forward and training.count(means) == 1
+
+
+@pytest.mark.slow
+def test_every_way_through_time_gives_the_same(tmp_path):
+    with Workers() as started:
+        for cell in parallel.CELLS:
+            case = Case(cell, T=40, B=3, I=5, H=8)
+            names = [name for name in PARALLEL if cell in LIBRARIES[name].cells]
+            workers = started.named(*names)
+            ask_all(workers, "build", case=dataclasses.asdict(case), options={})
+            costs = ask_all(workers, "compile", what="forward")
+            ask_all(workers, "compile", what="training")
+            assert_workers_agree(workers, parallel.SCAN, tmp_path)
+            for name, cost in costs.items():
+                assert ("iterations" in cost) == (name == parallel.NEWTON)
+                assert 1 < cost.get("iterations", 2) < 20 and cost.get("exponent", -1) < 0
+
+
 @pytest.mark.slow
 def test_every_question(tmp_path, monkeypatch, capsys):
     """The whole command, smaller than --quick; saved numbers give the same tables."""
@@ -255,7 +290,7 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(user_cell, "QUICK_DEEP", Case("lstm", **TINY, **DEEP))
     monkeypatch.setattr(gradient_norms, "QUICK_SHAPES", shapes)
     monkeypatch.setattr(memory, "SHAPES", shapes)
-    for module in (transformations, generation, zoo):
+    for module in (transformations, generation, zoo, parallel):
         monkeypatch.setattr(module, "QUICK_SHAPES", ((6, 2, 3, 4),))
     monkeypatch.setattr(zoo, "QUICK_CELLS", ("MGU",))
     monkeypatch.setattr(memory, "QUICK_STEPS", (5, 10))
@@ -296,6 +331,13 @@ def test_every_question(tmp_path, monkeypatch, capsys):
     assert [bool(row["seconds"]) for row in questions["online"]] == 5 * [True] + 5 * [
         False
     ]
+    compared = {(row["cell"], row["library"]) for row in questions["parallel"]}
+    assert compared == {
+        (cell, name)
+        for cell in parallel.QUICK_CELLS
+        for name, (_, cells) in PARALLEL.items()
+        if cell in cells
+    }
     for row in questions["compile_time"]:
         assert min(row["trace_seconds"] + row["compile_seconds"]) > 0
     assert {row["library"] for row in questions["memory"]} == {OURS, "flax_linen"}
