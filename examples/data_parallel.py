@@ -33,13 +33,12 @@ from language_model import (
     folder_of,
     language_model,
     optimizer_of,
-    piece_of,
+    parsed_for_text,
     start,
-    streams_of,
     train,
 )
-from options import fail, mean_and_spread, parsed, progress, save, whole
-from text_data import bits_per_character, read_text, split
+from options import fail, mean_and_spread, progress, save, whole
+from text_data import bits_per_character, piece_of, read_corpus, split, streams_of
 
 WARM_UP = 20  # steps that are not timed: they compile, and fill caches
 
@@ -69,8 +68,8 @@ class Reader:
 
 def run(args: Any) -> None:
     """One of the processes: all of them run the same program."""
-    text = read_text(args.text)
-    train_part, test, alphabet = split(text, args.length)
+    text, held_out = read_corpus(args.text)
+    train_part, test, alphabet = split(text, args.length, held_out)
     model = language_model(len(alphabet), args.hidden_size)
     check_parts(args.streams, jax.device_count())
     mesh = jax.make_mesh((jax.device_count(),), ("streams",))
@@ -155,7 +154,7 @@ def main() -> None:
     add("--cluster", action="store_true", help="one of many that were started elsewhere")
     add("--process", type=whole(0), help="which of them this is; set by the first")
     add("--coordinator", help="its address; set by the first")
-    args = parsed(parser, steps=300, seeds=1, hidden_size=96)
+    args = parsed_for_text(parser)
     if args.processes > 1 and args.process is None and not args.cluster:
         launch(args)
         return

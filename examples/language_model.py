@@ -1,15 +1,17 @@
 """A language model of characters: stacked LSTMs, truncated BPTT, and what they say.
 
 The text is cut into streams that are read side by side, piece by piece: the carry is
-handed on, its gradient is not. Prints bits per held-out character beside those of bz2 and
-xz, and saves what the network says at three temperatures.
+handed on, its gradient is not. Prints bits per held-out character beside those of bz2, xz
+and n-grams, and saves what the network says at three temperatures.
 
     python examples/language_model.py
-    python examples/language_model.py --text book.txt --out outputs/book
+    python examples/language_model.py --text shakespeare      # or a file
+    python examples/language_model.py --text shakespeare --prompt "ROMEO:"
 
 The same command again goes on from the last checkpoint (parameters, optimiser state,
 carry, key, step) and ends bit for bit as if never interrupted; other sizes or --steps
-begin anew. Text: Python's reference (PSF licence), whose training part tuned the rate.
+begin anew. `--prompt` lets the last checkpoint speak, without training. Texts: Python's
+reference, whose training part tuned rate and sizes, and Shakespeare: see `text_data.py`.
 """
 
 import zlib
@@ -20,18 +22,27 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import orbax.checkpoint as ocp
 import rich
+from ngrams import kneser_ney
 from options import fail, mean_and_spread, options, parsed, progress, save, whole
 from rich.table import Table
-from text_data import bits_per_character, read_text, references, split
+from text_data import (
+    bits_per_character,
+    piece_of,
+    read_corpus,
+    references,
+    say,
+    split,
+    streams_of,
+)
 
 import jaxrnn
-from jaxrnn import LSTM, Dense, Dropout, Embedding, Stack, Temperature
+from jaxrnn import LSTM, Dense, Dropout, Embedding, Stack
 
 RATE = 6e-3
+DEFAULTS = {"shakespeare": {"steps": 4500, "seeds": 3}}  # ten times the text
 
 
 def language_model(V: int, H: int) -> jaxrnn.Cell:
@@ -74,19 +85,6 @@ def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
     }
 
 
-def streams_of(symbols: np.ndarray, streams: int, length: int) -> np.ndarray:
-    """The text in streams side by side, (streams, characters of each)."""
-    if len(symbols) // streams <= length:
-        fail("the text is too short for pieces of --length in --streams streams")
-    return symbols[: len(symbols) // streams * streams].reshape(streams, -1)
-
-
-def piece_of(rows: np.ndarray, length: int, step: int) -> np.ndarray:
-    """What each stream reads; after its end it starts again, and keeps the carry."""
-    begin = step % ((rows.shape[1] - 1) // length) * length
-    return rows[:, begin : begin + length + 1].T
-
-
 def train(
     model: Any,
     read: Callable[[int], Any],
@@ -117,17 +115,15 @@ def train(
     return state["params"]
 
 
-def say(model: Any, params: Any, alphabet: list[str], prompt: str, seed: int) -> str:
-    """How the network goes on, at three temperatures."""
-    symbols = jnp.array([alphabet.index(character) for character in prompt])
-    carry, _ = jaxrnn.unroll(model, params, symbols[:-1])
-    key, said = jax.random.key(seed), []
-    for t in (0.5, 0.8, 1.0):
-        asked = carry, symbols[-1], Temperature(t), 300, key
-        new = jaxrnn.generate(model, params, *asked)
-        text = "".join(alphabet[symbol] for symbol in new.symbols.tolist())
-        said.append(f"--- temperature {t} ---\n{prompt}{text}\n")
-    return "\n".join(said)
+def trained(folder: Path, state: dict) -> Any:
+    """Parameters of the last checkpoint, whose shapes are those of `state`."""
+    if not folder.is_dir():
+        fail("--prompt needs a trained model: first give the same command without it")
+    with ocp.CheckpointManager(folder.absolute()) as checkpoints:
+        if checkpoints.latest_step() is None:
+            fail(f"no checkpoint was finished in {folder}")
+        last = checkpoints.restore(None, args=ocp.args.StandardRestore(state))
+    return last["params"]
 
 
 def folder_of(args: Any, text: str, model: Any) -> Path:
@@ -140,7 +136,7 @@ def arguments(description: str | None = __doc__) -> Any:
     """The options of this example, and of another that trains the same model."""
     parser = options(description, steps=1500)
     add = parser.add_argument
-    add("--text", type=Path, help="a UTF-8 file; None: Python's own reference manual")
+    add("--text", default="manual", help="manual (Python's), shakespeare or a UTF-8 file")
     add("--hidden-size", type=whole(1), default=192, help="of both layers")
     add("--length", type=whole(2), default=100, help="characters in a piece")
     add("--streams", type=whole(1), default=32, help="read side by side")
@@ -148,25 +144,41 @@ def arguments(description: str | None = __doc__) -> Any:
     return parser
 
 
+def parsed_for_text(parser: Any) -> Any:
+    """The arguments, with defaults that go with the text."""
+    text = parser.parse_known_args()[0].text
+    parser.set_defaults(**DEFAULTS.get(text, {}))
+    return parsed(parser, steps=300, seeds=1, hidden_size=96)
+
+
 def main() -> None:
-    args = parsed(arguments(), steps=300, seeds=1, hidden_size=96)
-    text = read_text(args.text)
-    train_part, test, alphabet = split(text, args.length)
+    parser = arguments()
+    parser.add_argument("--prompt", help="only go on from this, by the last checkpoint")
+    args = parsed_for_text(parser)
+    text, held_out = read_corpus(args.text)
+    train_part, test, alphabet = split(text, args.length, held_out)
     model = language_model(len(alphabet), args.hidden_size)
+    folder, V = folder_of(args, text, model), len(alphabet)
+    start_of = partial(start, model, optimizer_of(args.steps), args.streams)
+    if args.prompt is not None:
+        params = trained(folder / str(args.seed), start_of(args.seed))
+        print(say(model, params, alphabet, args.prompt, args.seed))
+        return
     rows = streams_of(train_part, args.streams, args.length)
-    folder = folder_of(args, text, model)
     bits, said = [], ""
     with progress() as bars:
-        known = references(text, train_part, test, len(alphabet))
+        known = references(text, train_part, test, V)
+        n, known["n-grams"] = kneser_ney(train_part, test, V)
         for seed in range(args.seed, args.seed + args.seeds):
-            state = start(model, optimizer_of(args.steps), args.streams, seed)
             read = partial(piece_of, rows, args.length)
-            params = train(model, read, state, args, folder / str(seed), bars)
+            params = train(model, read, start_of(seed), args, folder / str(seed), bars)
             bits.append(bits_per_character(model, params, test))
-            said = said or say(model, params, alphabet, text[:50], seed)
+            prompt = "ROMEO.\n" if args.text == "shakespeare" else text[:50]
+            said = said or say(model, params, alphabet, prompt, seed)
     table = Table("", "bits per held-out character", box=None)
     for name, reference in known.items():
-        table.add_row(name, f"{reference:.3f}")
+        longest = f" up to {n}, Kneser-Ney" if name == "n-grams" else ""
+        table.add_row(name + longest, f"{reference:.3f}")
     table.add_row(f"two LSTM layers (runs: {args.seeds})", mean_and_spread(bits))
     (args.out / "samples.txt").write_text(said, "utf-8")
     save(args, bits=bits, references=known)

