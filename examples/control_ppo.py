@@ -19,6 +19,7 @@ from jaxrnn import GRU, LSTM, Activation, Dense, Elman, Stack, cells
 
 CELLS: dict[str, Any] = {"Elman": Elman, "GRU": GRU, "LSTM": LSTM, "LRU": cells.LRU}
 EPOCHS, CLIP, ENTROPY = 4, 0.2, 0.01  # EPOCHS: how often a rollout is learned from
+EPISODES = 256  # to judge a policy by
 DISCOUNT, TRACE, LEARNING_RATE = 0.99, 0.95, 3e-3
 OPTIMIZER = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(LEARNING_RATE))
 
@@ -111,11 +112,11 @@ def train(model, world, moves: int, learner, keys) -> tuple:
     return learner, scores.sum() / jnp.maximum(ends.sum(), 1)
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def judged(model, world, count: int, params, key) -> jax.Array:
+@partial(jax.jit, static_argnums=(0, 1))
+def judged(model, world, params, key) -> jax.Array:
     """The mean score of whole episodes, each action the most probable one."""
     first, later = jax.random.split(key)
-    start = begun(model, world, params, first, count)
+    start = begun(model, world, params, first, EPISODES)
     keys = jax.random.split(later, world.limit)
     _, seen = play(model, world, params, start, keys, greedy=True)
     ended = jnp.cumsum(seen["done"], axis=0) - seen["done"] > 0  # the first of each only

@@ -18,14 +18,13 @@ class Maze:
 
     After Bakker, "Reinforcement learning with long short-term memory", NIPS 2001. Here
     each move leads one place on, whatever it is: an episode has `length + 1` moves, and
-    the hint is seen `length` moves before the turn. Right is to go ahead (action 0)
-    before the junction, and at it to turn to the side of the hint (1 or 2). The right
-    turn earns 1, a wrong move anywhere costs 0.1.
+    the hint is seen `length` moves before the turn. The last move is the turn, left or
+    right (action 0 or 1), and earns 1 if it is to the side of the hint.
     """
 
     length: int
     observed: ClassVar[int] = 4  # hint of either side, corridor, junction
-    actions: ClassVar[int] = 3
+    actions: ClassVar[int] = 2
 
     @property
     def limit(self) -> int:
@@ -43,9 +42,8 @@ class Maze:
     def move(self, state: Any, action: jax.Array) -> tuple:
         side, place = state
         last = place == self.length
-        right = action == jnp.where(last, 1 + side, 0)
-        turned = jnp.where(last & right, 1.0, 0.0)
-        return (side, place + 1), jnp.where(right, turned, -0.1), last, turned
+        reward = jnp.where(last & (action == side), 1.0, 0.0)
+        return (side, place + 1), reward, last, reward
 
 
 @dataclass(frozen=True)
