@@ -3,10 +3,11 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ..cell import Cell
 from ..methods import Newton, Started
-from ..methods.method import Method, backwards, problem
+from ..methods.method import Method
 from ..unrolling.call import call_of, evaluate
 from ..unrolling.run import Run
 from .lyapunov import lyapunov_spectrum
@@ -117,16 +118,24 @@ class _Reporting(Method):
         T: int,
         reverse: bool,
     ) -> tuple[Any, Any]:
+        seen: list[Any] = []  # of the solution, which is made once
+
+        def carries(*given: Any) -> Any:
+            seen.append(self.newton.found(*given))
+            return seen[-1].carries
+
         args = cell, params, carry, sequence, timed, T, reverse
-        last, (carries, ys) = self.newton._example(*args)
+        last, (every, ys) = self.newton._example(*args, carries)
         if not jax.tree.leaves(carry):
-            return last, ((carries, None), ys)
-        xs, keys, guess = timed
-        drives, step, _ = problem(cell, params, xs, sequence, keys, T)
-        given = backwards((drives, guess)) if reverse else (drives, guess)
-        found = self.newton.found(step, carry, *given)
-        timeless = jax.tree.map(lambda leaf: leaf[None], _Found(*found[1:]))
-        return last, ((carries, timeless), ys)
+            return last, ((every, None), ys)
+        found = _Found(*seen[0][1:]) if seen else _of_no_steps(self.newton)
+        timeless = jax.tree.map(lambda leaf: leaf[None], found)
+        return last, ((every, timeless), ys)
+
+
+def _of_no_steps(newton: Newton) -> _Found:
+    residuals = jnp.full(newton.max_iterations + 1, jnp.nan, "float32")
+    return _Found(jnp.zeros((), "int32"), residuals, jnp.ones((), bool))
 
 
 def _report(run: Run, cell: Cell, params: Any, first: Any, *seen: Any) -> Any:

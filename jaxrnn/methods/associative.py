@@ -83,7 +83,9 @@ class Associative(Method, kw_only=True):
         try:
             return super().__call__(cell, *args, **options)
         except NotAffine as error:
+            clips = str(error).startswith("clip_carry_gradient")
+            remedy = "take Scan()" if clips else "take Newton(), or Scan()"
             raise ValueError(
                 f"Associative: the step of {cell} is not affine in its carry: it has "
-                f"{error}; take Newton(), or Scan()"
+                f"{error}; {remedy}"
             ) from error

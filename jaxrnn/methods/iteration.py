@@ -57,7 +57,9 @@ def iterated(
     if newton.jacobian == "full" and newton.damping == 0:
         return affine_carries(full, first, (rows, past, f), **options)
     closed = trace(
-        lambda *v: jacobian(list(v), [x[0] for x in rows], [x[0] for x in past]), *first
+        lambda *v: jacobian(list(v), [x[0] for x in rows], [x[0] for x in past]),
+        *first,
+        whole=True,
     )
     groups = groups_of(closed, len(first), affine=True)
     alone = all(group.kind in ("none", "elementwise") for group in groups)

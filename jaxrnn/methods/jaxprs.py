@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import Literal
-from jax.extend.core.primitives import jit_p
+from jax.extend.core.primitives import jit_p, remat_p
 from jax.extend.source_info_util import current_name_stack, user_context
 
 
@@ -26,12 +26,25 @@ def apply(eqn: Any, values: Sequence[Any]) -> list[Any]:
     return results if eqn.primitive.multiple_results else [results]
 
 
+class Closed(NamedTuple):
+    """A jaxpr with its consts."""
+
+    jaxpr: Any
+    consts: Sequence[Any] = ()
+
+
 def evaluate(
-    closed: Any, args: Sequence[Any], at: Callable[[Any, list[Any]], Any]
+    closed: Any,
+    args: Sequence[Any],
+    at: Callable[[Any, list[Any]], Any],
+    *,
+    whole: bool = False,
 ) -> list[Any]:
     """The results of a jaxpr, with the calls of jitted functions opened.
 
     `at(equation, values)` may give the results of an equation, a list; None: as written.
+    With `whole`, what stands in `jax.checkpoint` is opened too, and so no longer kept
+    from being stored.
     """
     env = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     env.update(zip(closed.jaxpr.invars, args, strict=True))
@@ -39,17 +52,24 @@ def evaluate(
         values = [read(env, atom) for atom in eqn.invars]
         results = at(eqn, values)
         if results is None and eqn.primitive is jit_p:
-            results = evaluate(eqn.params["jaxpr"], values, at)
+            results = evaluate(eqn.params["jaxpr"], values, at, whole=whole)
+        elif results is None and whole and eqn.primitive is remat_p:
+            inner = Closed(eqn.params["jaxpr"], ())
+            results = evaluate(inner, values, at, whole=whole)
         elif results is None:
             results = apply(eqn, values)
         env.update(zip(eqn.outvars, results, strict=True))
     return [read(env, atom) for atom in closed.jaxpr.outvars]
 
 
-def trace(function: Callable[..., list[Any]], *args: Any) -> Any:
-    """The jaxpr of a function of arrays, the calls of jitted functions opened."""
+def trace(function: Callable[..., list[Any]], *args: Any, whole: bool = False) -> Any:
+    """The jaxpr of a function of arrays, with that opened which `evaluate` opens."""
     closed = jax.make_jaxpr(function)(*args)
-    return jax.make_jaxpr(lambda *args: evaluate(closed, args, lambda *_: None))(*args)
+
+    def opened(*args: Any) -> list[Any]:
+        return evaluate(closed, args, lambda *_: None, whole=whole)
+
+    return jax.make_jaxpr(opened)(*args)
 
 
 def shapes_of(function: Callable[..., Any], *args: Any) -> Any:
@@ -68,10 +88,10 @@ def depend(closed: Any, variables: Iterable[Any]) -> set[Any]:
 
 
 def holds(equations: Iterable[Any], primitive: Any) -> bool:
-    """Whether one is of this primitive, at any depth."""
+    """Whether one is of this primitive, or of this name, at any depth."""
     for eqn in equations:
         inner = [getattr(x, "jaxpr", x) for x in jax.tree.leaves([*eqn.params.values()])]
-        if eqn.primitive is primitive:
+        if primitive in (eqn.primitive, eqn.primitive.name):
             return True
         if any(hasattr(x, "eqns") and holds(x.eqns, primitive) for x in inner):
             return True

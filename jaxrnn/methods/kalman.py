@@ -8,6 +8,7 @@ elements that are joined in pairs: Särkkä and García-Fernández, "Temporal pa
 of Bayesian smoothers", IEEE Transactions on Automatic Control 66, 2021, arXiv 1905.13002.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -25,10 +26,13 @@ class Algebra(NamedTuple):
     identity: Callable[[Any], Any]
 
 
+# As in `matrices`: accelerators would round what comes in to half of its digits.
+_exactly = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
 NUMBERS = Algebra(jnp.multiply, jnp.multiply, jnp.reciprocal, lambda m: m, jnp.ones_like)
 MATRICES = Algebra(
-    jnp.matmul,
-    lambda m, v: jnp.matmul(m, v[..., None])[..., 0],
+    _exactly,
+    lambda m, v: _exactly(m, v[..., None])[..., 0],
     jnp.linalg.inv,
     lambda m: jnp.swapaxes(m, -1, -2),
     lambda m: jnp.broadcast_to(jnp.eye(m.shape[-1], dtype=m.dtype), m.shape),

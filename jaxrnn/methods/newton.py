@@ -12,7 +12,7 @@ from jax.extend.core import jaxpr_as_fun
 from ..arguments.numbers import check_sizes, is_number
 from .affine import affine_carries
 from .iteration import iterated
-from .jaxprs import trace
+from .jaxprs import holds, trace
 from .method import Method
 from .prefix import Blocks
 
@@ -72,8 +72,8 @@ class Newton(Method, kw_only=True):
         block: as that of `Associative`.
 
     Raises:
-        ValueError: for an option that is none of these, or a carry with a leaf that is
-            not floating.
+        ValueError: for an option that is none of these, a carry with a leaf that is not
+            floating, or a cell in `ClipCarryGradient`.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -147,6 +147,12 @@ class Newton(Method, kw_only=True):
             return jax.tree.leaves(step(tree.unflatten(leaves[:size]), row))
 
         closed = trace(flat, *first, *(leaf[0] for leaf in rows))
+        if holds(closed.jaxpr.eqns, "clip_carry_gradient"):
+            raise ValueError(
+                "Newton: the step clips its gradient on the way back, as "
+                "ClipCarryGradient does, expected one whose gradient is linear: that of "
+                "all steps is found at once; take Scan()"
+            )
 
         def one(consts: Any, h: Any, row: Any) -> list[Any]:
             return jaxpr_as_fun(closed.replace(consts=consts))(*h, *row)

@@ -70,7 +70,8 @@ def online_gradients(
     with T, unlike in backpropagation: an influence, or what `method` has in its place.
     The whole carry of the cell, of all layers of a `Stack`, is one state h. q is what
     `prepare` makes of the params, once, and the initial carry as far as it is learned;
-    the way from there to the params is differentiated at the end.
+    the way from there to the params is differentiated at the end. Influences and sums of
+    gradients are float32 at least, whatever the params are.
 
     `RTRL()` is exact: the gradient of the sum of losses through `unroll`. `SnAp`, `EProp`
     and `RFLO` leave entries of the influence out, `UORO` has it in the mean, `OneStep`

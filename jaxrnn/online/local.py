@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.extend.core.primitives import custom_jvp_call_p
 
 from ..methods.jaxprs import apply, evaluate, holds
 from ..wrappers.clipping import clip_p
@@ -23,7 +24,7 @@ def unclipped(function: Callable[..., Any]) -> Callable[..., Any]:
         if not holds(closed.jaxpr.eqns, clip_p):
             return function(*args)
         at = lambda eqn, values: values if eqn.primitive is clip_p else None  # noqa: E731
-        results = evaluate(closed, jax.tree.leaves(args), at)
+        results = evaluate(closed, jax.tree.leaves(args), at, whole=True)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return straight
@@ -33,17 +34,21 @@ def within_units(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with the derivatives of all that mixes units taken to be zero.
 
     A sum over units, a product by a matrix, a convolution. What a loop inside of it does
-    is taken to mix them.
+    is taken to mix them, as is a function with a derivative of its own that does, such as
+    `jax.nn.softmax`.
     """
 
     def at(eqn: Any, values: list[Any]) -> list[Any] | None:
-        if eqn.primitive.name not in MIXING:
+        mixes = eqn.primitive.name in MIXING or (
+            eqn.primitive is custom_jvp_call_p and any(holds([eqn], m) for m in MIXING)
+        )
+        if not mixes:
             return None
         return apply(eqn, [jax.lax.stop_gradient(value) for value in values])
 
     def local(*args: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        results = evaluate(closed, jax.tree.leaves(args), at)
+        results = evaluate(closed, jax.tree.leaves(args), at, whole=True)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return local

@@ -13,7 +13,7 @@ from ..arguments.dtypes import promoted
 from ..arguments.keys import Keys
 from ..cell import Cell
 from ..context import contexts
-from ..methods.jaxprs import depend, is_variable
+from ..methods.jaxprs import Closed, depend, is_variable
 from ..unrolling.stepping import flat
 from .coordinates import Coordinates, moves
 from .local import unclipped, within_units
@@ -112,14 +112,15 @@ class Model:
         given, leaves = jax.tree.leaves(args), jax.tree.leaves(ready)
         closed = jax.make_jaxpr(self._ready)(*args).jaxpr
         floats = [v for v, leaf in zip(closed.invars, given, strict=True) if moves(leaf)]
-        reached = depend(_Closed(closed), floats)
+        reached = depend(Closed(closed), floats)
         chosen = [
             moves(leaf) and is_variable(v) and v in reached
             for v, leaf in zip(closed.outvars, leaves, strict=True)
         ]
         self.sources = Coordinates(ready, chosen)
         self.n, self.Q = self.state.size, self.sources.size
-        self.dtype = promoted(self.state.dtype, self.sources.dtype)
+        # Sums over all steps: in half precision they would come to a halt.
+        self.dtype = promoted(self.state.dtype, self.sources.dtype, "float32")
         self.first = self._first(ready, chosen)
 
     def _ready(self, params: Any, key: Any) -> Any:
@@ -181,10 +182,6 @@ class Model:
         other than zero; those in the carry within units alone, if `local`."""
         immediate, carry = _patterns(self.spec)
         return immediate, _local_pattern(self.spec) if local else carry
-
-
-class _Closed(NamedTuple):
-    jaxpr: Any
 
 
 @functools.lru_cache(maxsize=64)

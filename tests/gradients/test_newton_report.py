@@ -62,6 +62,22 @@ def test_cells_of_a_stack_are_told_apart():
     assert report.iterations[0] == report.iterations[2] == 0
 
 
+def test_it_is_solved_once():
+    cell = Elman(3, 4)
+    params, xs = params_of(cell), inputs_of(cell, (5,))
+    report = lambda xs: newton_report(cell, params, xs)  # noqa: E731
+    assert str(jax.make_jaxpr(report)(xs)).count("while[") == 1
+
+
+def test_of_no_steps_nothing_is_to_be_solved():
+    cell = Elman(3, 4)
+    report = newton_report(cell, params_of(cell), inputs_of(cell, (0, 2)))
+    assert (
+        report.iterations.tolist() == [0, 0] and report.converged.tolist() == [True] * 2
+    )
+    assert report.residuals.shape == (2, 101) and np.all(np.isnan(report.residuals))
+
+
 def test_another_method_is_refused():
     cell = GRU(3, 4)
     with pytest.raises(

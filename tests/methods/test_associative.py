@@ -24,6 +24,7 @@ from jaxrnn import (
     Associative,
     Bidirectional,
     Cell,
+    ClipCarryGradient,
     Elman,
     LearnedCarry,
     Residual,
@@ -374,6 +375,38 @@ def test_a_step_that_is_not_affine_is_refused_with_the_remedy():
     cell = Stack((cells.MinGRU(3, 4), GRU(4, 4)))
     with pytest.raises(ValueError, match=r"the step of GRU\(.*logistic of float64\[4\]"):
         unroll(cell, *example(cell), method=Associative())
+
+
+def test_where_newton_is_no_remedy_it_is_not_named():
+    cell = ClipCarryGradient(cells.MinGRU(3, 4))
+    message = r"clip_carry_gradient of .*\); take Scan\(\)"
+    with pytest.raises(ValueError, match=message):
+        unroll(cell, *example(cell), method=Associative())
+
+
+class Kept(Cell):
+    """An affine step in `jax.checkpoint`."""
+
+    input_shape: Any = (3,)
+
+    def init(self, key):
+        return jnp.ones(3)
+
+    def initial_carry(self, params):
+        return params
+
+    def step(self, params, carry, drive):
+        step = lambda h, x: jnp.tanh(x) * h + params * x  # noqa: E731
+        return jax.checkpoint(step)(carry, drive)
+
+
+def test_a_step_is_seen_in_a_checkpoint():
+    cell = Kept()
+    args = cell.init(None), inputs_of(cell, (7,))
+    found = lambda method: jax.value_and_grad(  # noqa: E731
+        lambda *args: jnp.sum(jnp.sin(unroll(cell, *args, method=method)[1])), (0, 1)
+    )(*args)
+    assert_close(found(FINE), found(Scan()), 1e-12)
 
 
 def test_matrices_of_many_units_are_asked_for():

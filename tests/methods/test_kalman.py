@@ -1,5 +1,6 @@
 """The smoother that is parallel in time, against dense least squares."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,6 +31,14 @@ def test_of_matrices_and_of_numbers_it_is_the_least_squares_solution(T, damping)
     found = smoothed(*map(jnp.asarray, (F[:, 0], c, y)), damping, NUMBERS)
     diagonal = np.stack([np.diag(row) for row in F[:, 0]])
     np.testing.assert_allclose(found, least_squares(diagonal, c, y, damping), atol=1e-12)
+
+
+def test_products_have_all_their_digits_on_accelerators():
+    given = jnp.ones((3, 2, 2)), jnp.ones((3, 2)), jnp.ones((3, 2))
+    jaxpr = jax.make_jaxpr(lambda *given: smoothed(*given, 0.5, MATRICES))(*given)
+    products = [eqn for eqn in jaxpr.eqns if eqn.primitive.name == "dot_general"]
+    highest = (jax.lax.Precision.HIGHEST,) * 2
+    assert products and all(eqn.params["precision"] == highest for eqn in products)
 
 
 def test_without_damping_it_is_the_recurrence():

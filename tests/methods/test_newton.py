@@ -15,6 +15,7 @@ from zoo import ZOO, carry_of, inputs_of, noise_key, params_of, random_like
 from jaxrnn import (
     GRU,
     LSTM,
+    ClipCarryGradient,
     Elman,
     Newton,
     Scan,
@@ -278,6 +279,14 @@ def test_of_a_step_that_acts_entry_by_entry_the_diagonal_is_exact():
 def test_carries_without_a_derivative_are_refused():
     cell = Written()
     message = r"Newton: the carry has a leaf of int64, expected floating ones: .*Scan\(\)"
+    with pytest.raises(ValueError, match=message):
+        unroll(cell, *example(cell)[:2], method=Newton())
+
+
+def test_a_gradient_that_is_clipped_on_its_way_back_is_refused():
+    """Solved for all steps at once it would be half of what `Scan` has."""
+    cell = ClipCarryGradient(Elman(3, 4), 0.1)
+    message = r"Newton: the step clips its gradient on the way back, .*take Scan\(\)"
     with pytest.raises(ValueError, match=message):
         unroll(cell, *example(cell)[:2], method=Newton())
 

@@ -173,6 +173,18 @@ def test_eprop_is_exact_where_units_do_not_meet():
     close(online(cell, EProp()), summed(cell, lambda M, J, D, *_: J @ M + D))
 
 
+class Kept(jaxrnn.Wrapper):
+    """A cell whose step is computed again on the way back."""
+
+    def step(self, params, carry, drive):
+        return jax.checkpoint(self.cell.step)(params, carry, drive)
+
+
+@pytest.mark.parametrize("method", [EProp(), SnAp(1)])
+def test_a_checkpoint_changes_nothing(method):
+    close(online(Kept(Elman(3, 4)), method), online(Elman(3, 4), method))
+
+
 def test_rflo_fades_by_the_leak():
     """Murray 2019, as equations: p' = (1 - a) p + a f'(u) h, and so for x and b."""
     cell = CTRNN(3, 4, tau=50.0, dt=20.0)

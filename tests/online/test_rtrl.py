@@ -18,7 +18,7 @@ from zoo import (
 )
 
 import jaxrnn
-from jaxrnn import GRU, LSTM, ClipCarryGradient, Dense, Elman, LearnedCarry, Stack
+from jaxrnn import GRU, LSTM, ClipCarryGradient, Dense, Elman, LearnedCarry, Stack, cells
 
 T, B = 6, 2
 LINEAR = "lru", "mlstm", "delta_net", "qrnn"
@@ -162,6 +162,21 @@ def test_dtypes_of_the_params_are_those_of_the_gradients(promotion):
         jnp.dtype("float32")
     }
     assert found.ys.dtype == jnp.bfloat16 and found.carry.dtype == jnp.float32
+
+
+def test_half_precision_does_not_come_to_a_halt(promotion):
+    """A sum of 1000 like terms, of which bfloat16 has 256."""
+    cell = cells.IndRNN(2, 3, activation="identity")
+    params = params_of(cell) | {"recurrent_scale": jnp.full(3, 0.5)}
+    xs = jnp.ones((1000, 2))
+    total = lambda y, _: jnp.sum(y)  # noqa: E731
+    expected = jax.grad(lambda params: jnp.sum(jaxrnn.unroll(cell, params, xs)[1]))
+    half = jax.tree.map(lambda leaf: leaf.astype("bfloat16"), (params, xs))
+    found = jaxrnn.online_gradients(total, cell, *half, None).gradients
+    true = expected(jax.tree.map(lambda leaf: leaf.astype(float), half[0]))
+    for a, b in zip(*map(jax.tree.leaves, (found, true)), strict=True):
+        assert a.dtype == jnp.bfloat16
+        np.testing.assert_allclose(a.astype(float), b, rtol=0.1)
 
 
 def test_no_steps_are_no_gradient():

@@ -135,7 +135,10 @@ class DeltaNet(Delta, kw_only=True):
 
 
 def rates(key: jax.Array, shape: tuple[int, ...], gates: Sequence[str]) -> jax.Array:
-    """log U(0, 16), as Mamba-2 has it: the default rates of a `GatedDeltaNet`."""
+    """log U(0, 16), no less than 2^-10: the default rates of a `GatedDeltaNet`.
+
+    Those of the authors' code, where Mamba-2 has log U(1, 16).
+    """
     return jnp.log(jax.random.uniform(key, shape, minval=2.0**-10, maxval=16.0))
 
 
