@@ -1,13 +1,11 @@
 """Pairs of sequences, for `sequence_to_sequence.py`: read, padded, scored."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from options import data_file, fail
+from options import data_file
 
 END, UNKNOWN = 0, 1  # the end of a target is also what comes before its beginning
 
@@ -15,6 +13,7 @@ END, UNKNOWN = 0, 1  # the end of a target is also what comes before its beginni
 class Pair(NamedTuple):
     source: list[str]
     targets: list[list[str]]  # any of them is right; the first is learned
+    group: str = ""  # pairs of one are held out together
 
 
 def pronunciations() -> list[Pair]:
@@ -29,40 +28,6 @@ def pronunciations() -> list[Pair]:
     return [Pair(list(word), targets) for word, targets in known.items()]
 
 
-def verses(folder: Path, longest: int = 24) -> list[Pair]:
-    """Words of the Spanish and the English New Testament, verse by verse."""
-    try:
-        from pysword.modules import SwordModules
-    except ImportError:
-        fail('verses are read by pysword: pip install -e ".[verses]"')
-    try:
-        modules = SwordModules(str(folder))
-        modules.parse_modules()
-        spanish = modules.get_bible_from_module("spaRV1909eb")
-        english = modules.get_bible_from_module("engWEB2015eb")
-    except (KeyError, OSError, ValueError) as error:
-        fail(
-            f"no verses in {folder} ({error}): apt install sword-text-sparv "
-            "sword-text-web, or give the folder of their modules"
-        )
-    books = [bible.get_structure().get_books()["nt"] for bible in (english, spanish)]
-    pairs = []
-    for book, same in zip(*books, strict=True):
-        counts = zip(book.chapter_lengths, same.chapter_lengths, strict=True)
-        for chapter, both in enumerate(counts, 1):
-            for verse in range(1, min(both) + 1):  # one has a verse more, here and there
-                place = {"books": [book.name], "chapters": [chapter], "verses": [verse]}
-                source = words(spanish.get(**place, clean=True))
-                target = words(english.get(**place, clean=True))
-                if 0 < len(source) <= longest and 0 < len(target) <= longest:
-                    pairs.append(Pair(source, [target]))
-    return pairs
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"\w+|[^\w\s]", text.lower())
-
-
 class Data(NamedTuple):
     train: list[Pair]
     test: list[Pair]
@@ -72,9 +37,15 @@ class Data(NamedTuple):
 
 def split(pairs: list[Pair], most: int, least: int) -> Data:
     """A twentieth is the test; symbols rarer than `least` are the unknown one."""
-    order = np.random.default_rng(0).permutation(len(pairs))[:most]  # for all seeds
-    part = len(order) // 20
-    test, train = ([pairs[i] for i in some] for some in (order[:part], order[part:]))
+    groups: dict[Any, list[Pair]] = {}
+    for i, pair in enumerate(pairs):
+        groups.setdefault(pair.group or i, []).append(pair)
+    random, every = np.random.default_rng(0), list(groups.values())  # for all seeds
+    drawn = [pair for i in random.permutation(len(every)) for pair in every[i]][:most]
+    part = len(drawn) // 20
+    while drawn[part].group and drawn[part].group == drawn[part - 1].group:
+        part += 1
+    test, train = drawn[:part], drawn[part:]
     sources = numbered([pair.source for pair in train], least)
     return Data(train, test, sources, numbered([p.targets[0] for p in train], least))
 

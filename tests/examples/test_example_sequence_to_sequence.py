@@ -4,13 +4,14 @@ import json
 import re
 import sys
 import types
+from collections import Counter
 
 import jax
 import matplotlib.image
 import numpy as np
 import optax
 import pytest
-from program import EXAMPLES, started
+from program import EXAMPLES, run, started
 
 import jaxrnn
 
@@ -126,9 +127,8 @@ def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
             return self
 
         def get_books(self):
-            return {
-                "nt": [types.SimpleNamespace(name="Mark", chapter_lengths=self.counts)]
-            }
+            book = types.SimpleNamespace(name="Mark", chapter_lengths=self.counts)
+            return {"nt": [book]}
 
     class Modules:
         def __init__(self, folder):
@@ -144,7 +144,128 @@ def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pysword", types.ModuleType("pysword"))
     monkeypatch.setitem(sys.modules, "pysword.modules", module)
     monkeypatch.setattr(module, "SwordModules", Modules, raising=False)
-    assert paired_data.verses(tmp_path) == [
-        (["hola", ",", "mundo", "."], [["hello", ",", "world", "!"]]),
-        (["dos"], [["two"]]),
+    from verse_data import verses
+
+    assert verses(tmp_path) == [
+        (["hola", ",", "mundo", "."], [["hello", ",", "world", "!"]], "Mark 1"),
+        (["dos"], [["two"]], "Mark 1"),
     ]
+
+
+def test_a_chapter_is_held_out_as_a_whole(paired_data):
+    pairs = [
+        paired_data.Pair([str(i)], [[str(verse)]], f"Mark {i}")
+        for i in range(40)
+        for verse in range(7)
+    ]
+    data = paired_data.split(pairs, 200, least=1)
+    held_out, learned = (
+        {pair.group for pair in part} for part in (data.test, data.train)
+    )
+    assert not held_out & learned
+    assert len(data.test) + len(data.train) == 200 and len(data.test) == 14  # from 10
+
+
+def test_words_go_with_those_that_stand_for_them(paired_data):
+    """Model 1, link by link, in dictionaries."""
+    from verse_data import dictionary
+
+    texts = [
+        ("la casa", "the house"),
+        ("la flor", "the flower"),
+        ("una casa grande", "a big house"),
+        ("una flor", "a flower"),
+        ("la casa grande", "the big house"),
+    ]
+    pairs = [paired_data.Pair(a.split(), [b.split()]) for a, b in texts]
+    chance = Counter()
+    for a, b in texts:
+        chance.update({(f, e): 1.0 for f in a.split() for e in b.split()})
+    chance = dict.fromkeys(chance, 1.0)
+    for _ in range(5):
+        shares = Counter()
+        for a, b in texts:
+            for e in b.split():
+                total = sum(chance[f, e] for f in a.split())
+                for f in a.split():
+                    shares[f, e] += chance[f, e] / total
+        of = Counter()
+        for (f, _), share in shares.items():
+            of[f] += share
+        chance = {link: share / of[link[0]] for link, share in shares.items()}
+    best = {
+        f: max((c, e) for (g, e), c in chance.items() if g == f)[1] for f, _ in chance
+    }
+    assert dictionary(pairs) == best
+    assert best["casa"] == "house" and best["flor"] == "flower"
+
+
+STAND_IN = """
+import random, types
+class Bible:
+    def __init__(self, words):
+        self.words = words
+    def get(self, books, chapters, verses, clean):
+        drawn = random.Random(f"{books} {chapters} {verses}")
+        return " ".join(drawn.choices(self.words, k=drawn.randint(2, 6)))
+    def get_structure(self):
+        return self
+    def get_books(self):
+        return {"ot": [types.SimpleNamespace(name="I Kings", chapter_lengths=[12] * 20)]}
+class SwordModules:
+    def __init__(self, folder):
+        pass
+    def parse_modules(self):
+        pass
+    def get_bible_from_module(self, name):
+        words = "uno dos tres yo" if "spa" in name else "One two three I"
+        return Bible(words.split())
+"""
+
+
+@pytest.mark.slow
+def test_verses_become_verses(tmp_path):
+    """Word for word, so that a dictionary translates them without a fault."""
+    pytest.importorskip("sacrebleu")
+    package = tmp_path / "site" / "pysword"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "modules.py").write_text(STAND_IN)
+    options = f"--translate --steps 40 --hidden-size 8 --out {tmp_path}"
+    printed = run("sequence_to_sequence.py", options, PYTHONPATH=str(tmp_path / "site"))
+    numbers = json.loads((tmp_path / "results.json").read_text())
+    known, (ours,) = numbers["baselines"], numbers["runs"]
+    assert known["the Spanish itself"]["BLEU"] < 1
+    perfect = pytest.approx({"BLEU": 100, "chrF": 100})
+    assert known["word by word (IBM model 1)"] == perfect
+    told = re.findall(r"^(.*)\n    said:  (.*)\n    right: (.*)$", printed, re.MULTILINE)
+    assert len(told) == 10 and "12 held-out verses" in printed
+    english = dict(zip("uno dos tres yo".split(), "one two three i".split(), strict=True))
+    for source, said, right in told:
+        assert [english[word] for word in source.split()] == right.split()
+        assert said.split() in numbers["said"]
+    assert f"{ours['BLEU']:.1f}" in printed and f"{ours['chrF']:.1f}" in printed
+    assert matplotlib.image.imread(tmp_path / "attention.png").std() > 0.01
+
+
+def test_bleu_is_that_of_the_formula(paired_data):
+    pytest.importorskip("sacrebleu")
+    from verse_data import scores
+
+    said = ["the dog sat on the mat .".split(), "he went to the house .".split()]
+    right = ["the cat sat on the mat .".split(), "he went into the big house .".split()]
+    logs = []
+    for n in range(1, 5):
+        hits = total = 0
+        for answer, truth in zip(said, right, strict=True):
+            each = [
+                Counter(tuple(text[i : i + n]) for i in range(len(text) - n + 1))
+                for text in (answer, truth)
+            ]
+            hits += sum((each[0] & each[1]).values())
+            total += sum(each[0].values())
+        logs.append(np.log(hits / total))
+    penalty = min(0, 1 - sum(map(len, right)) / sum(map(len, said)))
+    pairs = [paired_data.Pair([], [truth]) for truth in right]
+    bleu = scores(pairs, said)["BLEU"]
+    np.testing.assert_allclose(bleu, 100 * np.exp(np.mean(logs) + penalty))
