@@ -57,8 +57,7 @@ def fit(name: str, world: Any, args: Any, seed: int, bar: Any) -> dict:
 
 def table_of(results: dict) -> Table:
     """Of results {world: {cell: runs}}."""
-    title = "Share of right turns, or moves of an episode of the cart-pole"
-    table = Table("", *results, box=None, title=title)
+    table = Table("", *results, box=None)
     for name in LOOKS:
         row = []
         for world in results:
@@ -104,7 +103,7 @@ def draw_pole(axes: Any, results: dict) -> None:
 
 
 def main() -> None:
-    parser, tasks = options(__doc__, steps=300, seeds=3), ["maze", "cartpole"]
+    parser, tasks = options(__doc__, steps=400, seeds=3), ["maze", "cartpole"]
     add, lengths = parser.add_argument, [10, 30, 100, 200]
     add("--task", nargs="+", choices=tasks, default=tasks, help="what is to be learned")
     add("--cells", nargs="+", choices=NAMES, default=list(NAMES), help="who learns")
@@ -132,7 +131,10 @@ def main() -> None:
         stopped = True
         print("\nInterrupted: what follows was done until then.")
     rich.print(table_of(results))
-    print(f"Guess: 0.50. Longest episode of the cart-pole: {CartPole.limit} moves.")
+    print(
+        "Mazes: the share of right turns, 0.50 for a guess. Cart-pole: the moves of an "
+        f"episode, {CartPole.limit} at most."
+    )
     panels = [draw_mazes] * bool(mazes) + [draw_pole] * (POLE in results)
     figure = Figure((6.5 * len(panels), 4.8), layout="constrained")
     for i, panel in enumerate(panels):
