@@ -1,6 +1,6 @@
 """Speech recognition: letters from sounds, by two bidirectional GRUs and CTC.
 
-Many to many, unaligned and in order. Nobody says where in the sound a letter is:
+Many to many, unaligned but in order. Nobody says where in the sound a letter is:
 `ctc_loss` adds up all alignments. The text comes back as the best path (`ctc_greedy`), or
 by a beam search beside a language model, here of pairs of letters. Four corners tell what
 is learned: words that were trained on or not, in voices that were trained on or not.
@@ -9,9 +9,9 @@ is learned: words that were trained on or not, in voices that were trained on or
     python examples/speech.py --quick    # and apt install espeak-ng
 
 Data: words and strings of digits by a synthesizer, made on the first run and kept under
---out; as a second test a person's recordings, if they are there. Sources, licences and
-the split: `speech_data.py`. All constants were chosen on the part `choice`, of voices and
-words of its own; so is, after each training, the weight of the language model.
+--out; also a person's recordings, if they are there. Sources, licences and the split:
+`speech_data.py`. All constants were chosen on `choice`, a part with voices and words of
+its own, and so is the weight of the language model after each training.
 """
 
 from functools import partial
@@ -30,8 +30,7 @@ from speech_score import LETTERS, by_templates, draw, letter_pairs, padded, tabl
 import jaxrnn
 from jaxrnn import GRU, Bidirectional, Dense, Dropout, Embedding, Stack
 
-V, BATCH, WIDTH = len(LETTERS), 32, 16
-SIZES = (32, 64, 96)  # of batches, in frames
+V, BATCH, WIDTH, SIZES = len(LETTERS), 32, 16, (32, 64, 96)  # frames of batches
 LEARNING_RATE, DROPOUT, NOISE, SHIFT, WEIGHTS = 3e-3, 0.2, 0.4, 2, (0.0, 0.2, 0.4, 0.6)
 FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 
@@ -84,13 +83,12 @@ def score(cell: Any, params: Any, model: Any, weight: float, spoken: Speech) -> 
         for found, symbols in zip(texts.values(), both, strict=True):
             rows = np.asarray(symbols).T[: len(spoken.texts) - start]
             found += ["".join(LETTERS[i] for i in row if i > 0) for row in rows]
-    errors = {how: wrong(spoken.texts, found) for how, found in texts.items()}
+    errors = {way: wrong(spoken.texts, found) for way, found in texts.items()}
     return {"texts": texts, "errors": errors}
 
 
-def fit(cell: Any, optimizer: Any, parts: Any, seed: int, steps: int, bar: Any) -> Any:
+def fit(cell: Any, optimizer: Any, train: Any, seed: int, steps: int, bar: Any) -> Any:
     """The params after training, and the loss of every step."""
-    train = parts["train"]
     first, key = jax.random.split(jax.random.key(seed))
     params, rng, losses = cell.init(first), np.random.default_rng(seed), []
     state = params, optimizer.init(params)
@@ -109,12 +107,12 @@ def fit(cell: Any, optimizer: Any, parts: Any, seed: int, steps: int, bar: Any) 
 
 
 def main() -> None:
-    parser = options(__doc__, steps=1800, seeds=5)
+    parser = options(__doc__, steps=2500, seeds=5)
     add = parser.add_argument
     add("--hidden-size", type=whole(1), default=96, help="of each GRU")
     add("--utterances", type=whole(400), default=8000, help="to train on")
-    add("--recordings", type=Path, default=FOLDER, help="sounds of Asterisk")
-    args = parsed(parser, steps=250, seeds=1, hidden_size=64, utterances=2000)
+    add("--recordings", type=Path, default=FOLDER, help="folder of Asterisk's sounds")
+    args = parsed(parser, steps=400, seeds=1, utterances=2000)
     H, runs = args.hidden_size, []
     layers = [Bidirectional(GRU(I, H), GRU(I, H)) for I in (STACKED * MELS, 2 * H)]
     noise = Dropout(DROPOUT)
@@ -124,26 +122,24 @@ def main() -> None:
     with progress() as bars:
         task = bars.add_task("words said", total=None, note="")
         parts = speech(args.out, args.utterances, partial(bars.update, task))
-        tests = {name: part for name, part in parts.items() if "voices" in name}
+        train, choice, tests = parts.pop("train"), parts.pop("choice"), parts
         real = recordings(args.recordings)
         tests |= {"a person's recordings": real} if real else {}
         task = bars.add_task("templates", total=None, note="")
-        computed = by_templates(tests, parts["train"], partial(bars.update, task))
-        model = letter_pairs(parts["train"].texts)
+        computed = by_templates(tests, train, partial(bars.update, task))
+        model = letter_pairs(train.texts)
         for seed in range(args.seed, args.seed + args.seeds):
             task = bars.add_task(f"seed {seed}", total=args.steps, note="")
             bar = partial(bars.update, task)
-            params, losses = fit(cell, optimizer, parts, seed, args.steps, bar)
-            hear, choice = partial(score, cell, params, model), parts["choice"]
+            params, losses = fit(cell, optimizer, train, seed, args.steps, bar)
+            hear = partial(score, cell, params, model)
             rates = [hear(w, choice)["errors"]["beam search"][0] for w in WEIGHTS]
             weight = WEIGHTS[int(np.argmin(rates))]
             test = {name: hear(weight, part) for name, part in tests.items()}
-            run = {"losses": losses, "choice": rates, "weight": weight, "test": test}
-            runs.append(run)
+            runs.append(dict(losses=losses, choice=rates, weight=weight, test=test))
             save(args, computed=computed, runs=runs)  # now: nothing done is lost
             if seed == args.seed:
-                shown = tests["digit strings, new voices"]
-                draw(args.out / "speech.png", cell, params, shown)
+                draw(args.out / "speech.png", cell, params, tests)
     rich.print(table(list(tests), runs, computed))
     if not real:
         print("No recordings: apt install asterisk-core-sounds-en-wav")

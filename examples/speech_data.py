@@ -1,10 +1,9 @@
 """Words and digits, said by `espeak-ng` in many voices, for `speech.py`: made and read.
 
-What is said: the 2,048 words of BIP-39 in mnemonic (MIT), numbers, days, months and the
-alphabet of radio, one at a time, and strings of two to five digits. Who says it: variants
-of the voices of `espeak-ng` 1.51 (GPL-3+; Debian: `apt install espeak-ng`), in five
-accents, fast and slow, high and low. What is held out is drawn or written down here.
-`recordings` are by a person: Allison Smith's words for the telephone exchange Asterisk
+Said are the 2,048 words of BIP-39 in mnemonic (MIT), numbers, days, months, the alphabet
+of radio, and strings of digits; by variants of the voices of `espeak-ng` 1.51 (GPL-3+;
+Debian: `apt install espeak-ng`), slow and fast, low and high. Held-out words are drawn,
+held-out variants written down. `recordings` are by a person: Allison Smith's for Asterisk
 (CC BY-SA 3.0; Debian: `apt install asterisk-core-sounds-en-wav`).
 """
 
@@ -41,23 +40,22 @@ NEW_VOICES = "f5 m3 m8 Andy Lee Nguyen boris miguel paul rob shelby edward".spli
 
 
 class Speech(NamedTuple):
-    """Utterances: what is said, and log-mel frames (time, feature) of 30 ms."""
-
     texts: list[str]
-    frames: list[np.ndarray]
+    frames: list[np.ndarray]  # log-mel (time, feature), each of 30 ms
 
 
 def words() -> tuple[list[str], list[str], list[str]]:
     """To train on, for choices, and to test on: each word in one of the parts."""
     path = data_file("mnemonic", "mnemonic/wordlist/english.txt", "speech")
-    rest = sorted(set(path.read_text("utf-8").split()) - set(COMMON))
+    rest = sorted({*path.read_text("utf-8").split()} - {*COMMON})
     drawn = np.random.default_rng(0).permutation(rest).tolist()
     return sorted({*COMMON, *drawn[400:]}), drawn[:200], drawn[200:400]
 
 
 def mel_filters() -> np.ndarray:
     """Triangles (frequency, band), even on the mel scale from 100 to 3,800 Hz."""
-    mels = np.linspace(*(2595 * np.log10(1 + np.array([100, 3800]) / 700)), MELS + 2)
+    low, high = 2595 * np.log10(1 + np.array([100, 3800]) / 700)
+    mels = np.linspace(low, high, MELS + 2)
     corners, hertz = 700 * (10 ** (mels / 2595) - 1), np.fft.rfftfreq(WINDOW, 1 / RATE)
     rises = (hertz[:, None] - corners[:-1]) / np.diff(corners)  # from corner to corner
     return np.maximum(0, np.minimum(rises[:, :-1], 1 - rises[:, 1:]))
@@ -78,8 +76,7 @@ def features(sound: np.ndarray) -> np.ndarray:
 
 
 def say(text: str, accent: str, variant: str, speed: int, pitch: int) -> np.ndarray:
-    voice = f"{accent}+{variant}"
-    command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "--stdout"]
+    command = f"espeak-ng --stdout -v {accent}+{variant} -s {speed} -p {pitch}".split()
     said = subprocess.run([*command, text], capture_output=True, check=True).stdout
     sound = np.frombuffer(said[44:], "<i2").astype(np.float32)  # at 22,050 Hz
     return features(resample_poly(sound, 160, 441))
@@ -90,23 +87,21 @@ def scripts(count: int) -> dict[str, list[tuple]]:
     rng, (train, choice, new) = np.random.default_rng(1), words()
 
     def strings(number: int) -> list[str]:
-        lengths = rng.integers(2, 6, number)
-        return [" ".join(rng.choice(DIGITS, length)) for length in lengths]
+        return [" ".join(rng.choice(DIGITS, n)) for n in rng.integers(2, 6, number)]
 
-    def drawn(vocabulary: list[str], number: int) -> list[str]:
+    def drawn(vocabulary: Any, number: int) -> list:
         return np.resize(rng.permutation(vocabulary), number).tolist()
 
-    def spoken(texts: list[str], variants: list[str]) -> list[tuple]:
+    def spoken(texts: list[str], variants: Any) -> list[tuple]:
         draws = partial(rng.choice, ACCENTS), partial(rng.choice, variants)
         draws += partial(rng.integers, 120, 200), partial(rng.integers, 25, 75)
         return [(text, *[draw() for draw in draws]) for text in texts]
 
-    some = count // 40
-    train_texts = strings(count // 4) + drawn(COMMON, count // 8)
-    train_texts += drawn(train, count - len(train_texts))
-    parts = {"train": spoken(train_texts, KNOWN_VOICES)}
-    chosen = strings(some) + drawn(train, some) + drawn(choice, some)
-    parts["choice"] = spoken(chosen, CHOICE_VOICES)
+    texts = strings(count // 4) + drawn(COMMON, count // 8)
+    texts += drawn(train, count - len(texts))
+    parts, some = {"train": spoken(texts, KNOWN_VOICES)}, count // 40
+    texts = strings(some) + drawn(train, some) + drawn(choice, some)
+    parts["choice"] = spoken(texts, CHOICE_VOICES)
     for who, variants in (("known voices", KNOWN_VOICES), ("new voices", NEW_VOICES)):
         parts[f"known words, {who}"] = spoken(drawn(train, some), variants)
         parts[f"new words, {who}"] = spoken(drawn(new, some), variants)
@@ -118,7 +113,7 @@ def speech(folder: Path, count: int, bar: Any) -> dict[str, Speech]:
     """All parts, made once and then read from a file in the folder."""
     path, begun = folder / f"speech-{count}.npz", folder / "begun.npz"
     plan = [(part, *how) for part, hows in scripts(count).items() for how in hows]
-    kept = np.load(path) if path.exists() else {"plan": []}
+    kept: Any = np.load(path) if path.exists() else {"plan": []}
     if np.array_equal(kept["plan"], np.array(plan)):
         frames = np.split(kept["frames"].astype(np.float32), kept["ends"][:-1])
     else:
@@ -132,24 +127,23 @@ def speech(folder: Path, count: int, bar: Any) -> dict[str, Speech]:
         ends, steps = np.cumsum([len(f) for f in frames]), np.concatenate(frames)
         np.savez(begun, plan=plan, frames=steps.astype(np.float16), ends=ends)
         begun.replace(path)  # all of it, or nothing
-    parts: dict[str, Speech] = {}
+    parts = {part: Speech([], []) for part, *_ in plan}
     for (part, text, *_), one in zip(plan, frames, strict=True):
-        spoken = parts.setdefault(part, Speech([], []))
-        spoken.texts.append(text)
-        spoken.frames.append(one)
+        parts[part].texts.append(text)
+        parts[part].frames.append(one)
     return parts
 
 
 def recordings(folder: Path) -> Speech | None:
     """Numbers, days, months and the alphabet of radio, if they are installed."""
-    names = {f"digits/{i}": text for i, text in enumerate([*DIGITS, *TENS[:10]])}
-    names |= {f"digits/{i}0": text for i, text in enumerate(TENS[10:], 2)}
-    names |= {f"digits/day-{i}": text for i, text in enumerate(DAYS)}
-    names |= {f"digits/mon-{i}": text for i, text in enumerate(MONTHS)}
-    names |= {f"phonetic/{text[0]}_p": text for text in RADIO}
+    names = [f"digits/{i}" for i in (*range(20), *range(20, 100, 10))]
+    names += [f"digits/day-{i}" for i in range(7)] + [
+        f"digits/mon-{i}" for i in range(12)
+    ]
+    names += [f"phonetic/{text[0]}_p" for text in RADIO]
     spoken = Speech([], [])
-    for path, text in ((folder / f"{name}.wav", text) for name, text in names.items()):
-        if path.exists():
+    for name, text in zip(names, COMMON, strict=True):
+        if (path := folder / f"{name}.wav").exists():
             spoken.texts.append(text)
             spoken.frames.append(features(wavfile.read(path)[1].astype(np.float32)))
     return spoken if spoken.texts else None

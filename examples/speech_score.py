@@ -53,8 +53,8 @@ def warped(one: np.ndarray, templates: np.ndarray, lengths: np.ndarray) -> np.nd
     Of all ways through both, each time one frame on in the one, in the other or in both,
     the way of the least squared distances.
     """
-    cost = np.sum(one**2, axis=-1)[:, None, None] + np.sum(templates**2, axis=-1)
-    cost -= 2 * np.einsum("tf,nmf->tnm", one, templates, optimize=True)
+    cost = np.sum(one**2, axis=-1)[:, None, None] + np.sum(templates**2, axis=-1).T
+    cost -= 2 * np.einsum("tf,nmf->tmn", one, templates, optimize=True)
     number, longest = templates.shape[:2]
     before = np.full((longest + 1, number), np.inf, np.float32)
     before[0] = 0
@@ -62,7 +62,7 @@ def warped(one: np.ndarray, templates: np.ndarray, lengths: np.ndarray) -> np.nd
         now = np.full_like(before, np.inf)
         for m in range(longest):
             least = np.minimum(np.minimum(before[m], before[m + 1]), now[m])
-            now[m + 1] = row[:, m] + least
+            now[m + 1] = row[m] + least
         before = now
     return before[lengths, np.arange(number)] / (len(one) + lengths)
 
@@ -107,8 +107,9 @@ def table(names: list[str], runs: list[dict], computed: dict[str, dict]) -> Tabl
     return shown
 
 
-def draw(path: Path, cell: Any, params: Any, spoken: Speech) -> None:
-    """What is heard and what is understood, over time, in one utterance of the test."""
+def draw(path: Path, cell: Any, params: Any, tests: dict[str, Speech]) -> None:
+    """What is heard and what is understood, over time, in one utterance of a test."""
+    spoken = tests["digit strings, new voices"]
     i = next(i for i, text in enumerate(spoken.texts) if text.count(" ") == 2)
     frames, truth = spoken.frames[i], spoken.texts[i]
     _, logits = jaxrnn.unroll(cell, params, frames)
@@ -129,7 +130,7 @@ def draw(path: Path, cell: Any, params: Any, spoken: Speech) -> None:
     names = {0: "blank", 1: "space"}
     below.set_yticks(range(len(rows)), [names.get(k, LETTERS[k]) for k in rows])
     below.set(xlabel="seconds", ylabel="what the network says")
-    below.set_title("Understood: the probability of each letter, every 30 ms")
+    below.set_title("Understood: the probability of each letter, every 30 ms", pad=20)
     figure.colorbar(shown, ax=below, label="probability")
     path_of_letters = p.argmax(axis=1)
     for t, k in enumerate(path_of_letters):  # the letters that are new
