@@ -1,12 +1,12 @@
 """Images as sequences: garments by the row or by the pixel, and digits of one dimension.
 
-Used by `pixels.py`. Fashion-MNIST is a package of Debian, dataset-fashion-mnist; MNIST-1D
-a package of Python, mnist1d, which makes its data from a seed.
+Used by `pixels.py` and `zoo.py`. Fashion-MNIST is a package of Debian,
+dataset-fashion-mnist; MNIST-1D one of Python, mnist1d, which makes its data from a seed.
 """
 
 import gzip
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from options import fail
@@ -33,7 +33,7 @@ TASKS = {
 }
 
 
-def fashion(folder: Path, otherwise: str) -> list[Part]:
+def garments(folder: Path, otherwise: str) -> list[Part]:
     """To train on, and the test: pixels (N, 28, 28) in 0..255, classes."""
 
     def numbers(name: str, offset: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def signals(shuffled: bool) -> list[Part]:
         from mnist1d.data import get_dataset_args, make_dataset
     except ImportError:
         fail('the data is in mnist1d: pip install -e ".[pixels]"')
-    how = get_dataset_args()
+    how: Any = get_dataset_args()
     how.shuffle_seq = shuffled
     made = make_dataset(how)
     return [(made["x"], made["y"]), (made["x_test"], made["y_test"])]
@@ -78,7 +78,7 @@ def read(name: str, folder: Path, full: bool, validate: bool) -> list[Part]:
     if name.endswith("1d"):
         parts = signals(shuffled=name == "shuffled1d")
     else:
-        parts = fashion(folder, "--task mnist1d shuffled1d")
+        parts = garments(folder, "--task mnist1d shuffled1d")
     if validate:  # the test is not looked at
         xs, labels = parts[0]
         cut = len(xs) - len(xs) // (5 if name.endswith("1d") else 6)

@@ -42,7 +42,7 @@ def model_of(name: str, inputs: int, H: int) -> Stack:
         return Stack((getattr(jaxrnn, name)(inputs, H), Dense(H, CLASSES)))
     # A linear recurrence needs layers, and something between them that is not linear.
     if name == "LRU":  # H numbers of state, half of them imaginary
-        ring = dict(r_min=0.9, r_max=0.999, max_phase=np.pi / 10)
+        ring: Any = dict(r_min=0.9, r_max=0.999, max_phase=np.pi / 10)
         cell = cells.LRU(H, H, state_size=max(H // 2, 1), **ring)
     else:
         cell = cells.MinGRU(H, H)
@@ -119,7 +119,8 @@ def main() -> None:
     flat = {k: [(xs.reshape(len(xs), -1), y) for xs, y in v] for k, v in data.items()}
     linear = {k: RidgeClassifier().fit(*v[0]).score(*v[1]) for k, v in flat.items()}
     seeds = range(args.seed, args.seed + args.seeds)
-    runs, todo = [], list(itertools.product(seeds, data, args.cells))
+    todo: list[Any] = list(itertools.product(seeds, data, args.cells))
+    runs: list[dict] = []
     try:
         with progress() as bars:
             for seed, name, kind in todo:

@@ -18,8 +18,8 @@ COLOURS = {"GRU": "C0", "LRU": "C3", "LSTM": "C1", "MinGRU": "C2", "Elman": "C4"
 def draw(path: Path, runs: list[dict], data: dict, linear: dict) -> None:
     """What is read, above; how much of it must be read, below."""
     names = list(dict.fromkeys(run["task"] for run in runs))
-    size = dict(figsize=(4 * len(names), 6.6), layout="constrained", squeeze=False)
-    figure, panels = plt.subplots(2, len(names), height_ratios=(1, 2), **size)
+    figure = plt.figure(figsize=(4 * max(len(names), 2), 7.4), layout="constrained")
+    panels = figure.subplots(2, len(names), height_ratios=(1, 2), squeeze=False)
     for name, top, axes in zip(names, *panels, strict=True):
         task, image = TASKS[name], data[name][1][0][0]  # the first that is scored
         T = len(image)
@@ -51,7 +51,12 @@ def draw(path: Path, runs: list[dict], data: dict, linear: dict) -> None:
         axes.set(xlabel="steps read", ylabel="share of right answers", ylim=(0, 1))
         axes.set(xlim=(0, T), yticks=np.arange(0, 1.01, 0.1))
         axes.grid(alpha=0.3)
-        axes.legend(loc="lower right", fontsize="small")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize="small")
+    count = len({run["seed"] for run in runs})
+    how = (
+        f" (mean of {count} runs; shaded: the lowest to the highest)" if count > 1 else ""
+    )
+    figure.suptitle(f"Above: what is read. Below: what is known of it by then{how}")
     figure.savefig(path, dpi=100)
 
 
