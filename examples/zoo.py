@@ -18,7 +18,6 @@ same for all.
 
 import concurrent.futures
 import dataclasses
-import gzip
 import math
 import multiprocessing
 import os
@@ -26,15 +25,15 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from image_data import FASHION, garments
 from memory_tasks import adding
-from options import fail, mean_and_spread, options, parsed, progress, save, whole
+from options import mean_and_spread, options, parsed, progress, save, whole
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -46,7 +45,6 @@ import jaxrnn
 from jaxrnn import Dense, Stack
 
 BATCH, LEARNING_RATE, MAX_NORM = 32, 3e-3, 1.0
-FASHION = Path("/usr/share/datasets/fashion-mnist")
 QUICK = "Elman LSTM GRU MGU IndRNN LEM CoRNN AntisymmetricRNN".split()
 
 
@@ -113,20 +111,9 @@ def digits() -> list[tuple[np.ndarray, np.ndarray]]:
 
 def fashion() -> list[tuple[np.ndarray, np.ndarray]]:
     """To train on, and 2,000 of the test: pixels (N, 28, 28) in 0..1, classes."""
-
-    def read(name: str, offset: int) -> np.ndarray:
-        with gzip.open(FASHION / f"{name}-ubyte.gz") as file:
-            return np.frombuffer(file.read(), np.uint8, offset=offset)
-
-    if not FASHION.is_dir():
-        fail(f"no folder {FASHION}: apt install dataset-fashion-mnist, or --data digits")
-    return [
-        (
-            read(f"{part}-images-idx3", 16).reshape(-1, 28, 28)[:count] / np.float32(255),
-            read(f"{part}-labels-idx1", 8)[:count].astype(int),
-        )
-        for part, count in (("train", 60_000), ("t10k", 2_000))
-    ]
+    (pixels, labels), (more, truth) = garments(FASHION, "--data digits")
+    parts = (pixels, labels), (more[:2_000], truth[:2_000])
+    return [(each / np.float32(255), classes) for each, classes in parts]
 
 
 def model_of(name: str, task: Task, hidden_size: int) -> jaxrnn.Cell:
