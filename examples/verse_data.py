@@ -14,7 +14,7 @@ from options import fail
 from paired_data import Pair
 
 
-def verses(folder: Path, longest: int = 25) -> list[Pair]:
+def verses(folder: Path, longest: int = 30) -> list[Pair]:
     """Words of both Bibles, verse by verse; a chapter is a group."""
     try:
         from pysword.modules import SwordModules
@@ -98,10 +98,22 @@ def scores(pairs: list[Pair], answers: list[list[str]]) -> dict[str, float]:
     return {"BLEU": bleu.score, "chrF": sacrebleu.corpus_chrf(said, right).score}
 
 
-def baselines(train: list[Pair], test: list[Pair]) -> dict[str, dict[str, float]]:
+def baselines(test: list[Pair], known: dict[str, str]) -> dict[str, dict[str, float]]:
     """What the Spanish itself scores, and each of its words by the dictionary."""
-    known = dictionary(train)
     single = [[known.get(word, word) for word in pair.source] for pair in test]
     copied = [pair.source for pair in test]
     answers = {"the Spanish itself": copied, "word by word (IBM model 1)": single}
     return {name: scores(test, answer) for name, answer in answers.items()}
+
+
+def filled(
+    pairs: list[Pair], said: list[list[str]], weights: np.ndarray, known: dict[str, str]
+) -> list[list[str]]:
+    """For an unknown word: what the decoder looked at, by the dictionary or as it is."""
+    answers = []
+    for b, (pair, answer) in enumerate(zip(pairs, said, strict=True)):
+        at = weights[: len(answer), b, : len(pair.source)].argmax(axis=-1)
+        read = [pair.source[place] for place in at]
+        both = zip(answer, read, strict=True)
+        answers.append([known.get(r, r) if w == "<unknown>" else w for w, r in both])
+    return answers

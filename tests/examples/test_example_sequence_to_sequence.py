@@ -111,7 +111,7 @@ def test_errors_are_counted_to_the_nearest_right_answer(paired_data):
 
 def test_verses_are_paired_by_their_place(paired_data, monkeypatch, tmp_path):
     texts = {
-        "spaRV1909eb": {(1, 1): "Hola, mundo.", (1, 2): "Dos", (2, 1): "Tres " * 30},
+        "spaRV1909eb": {(1, 1): "Hola, mundo.", (1, 2): "Dos", (2, 1): "Tres " * 31},
         "engWEB2015eb": {(1, 1): "Hello, World!", (1, 2): "Two", (2, 1): "Three"},
     }
 
@@ -246,6 +246,18 @@ def test_verses_become_verses(tmp_path):
         assert said.split() in numbers["said"]
     assert f"{ours['BLEU']:.1f}" in printed and f"{ours['chrF']:.1f}" in printed
     assert matplotlib.image.imread(tmp_path / "attention.png").std() > 0.01
+
+
+def test_an_unknown_word_is_the_one_that_was_looked_at(paired_data):
+    from verse_data import filled
+
+    pairs = [paired_data.Pair(["la", "casa", "oreb"], [[]])] * 2
+    weights = np.zeros((3, 2, 4))
+    weights[0, 0, 1] = weights[1, 0, 2] = weights[2, 1, 2] = 0.4
+    weights[:, :, 3] = 0.6  # padding is not looked at
+    said = [["<unknown>", "<unknown>"], ["in", "the", "<unknown>"]]
+    answers = filled(pairs, said, weights, {"casa": "house"})
+    assert answers == [["house", "oreb"], ["in", "the", "oreb"]]
 
 
 def test_bleu_is_that_of_the_formula(paired_data):
