@@ -24,17 +24,20 @@ def draw(path: Path, name: str, given: int, both: dict, chances: np.ndarray) -> 
         ):
             axes.hlines(k[part], t[part], t[part] + 1, color, lw=4, label=legend)
         axes.axvspan(0, given, color="0.93", zorder=0)
-        axes.set(ylabel="note", xlim=(0, T), ylim=(lowest - 1.5, highest + 5.5))
         octaves = np.arange(3, KEYS, 12)  # the lowest C is the fourth key
         axes.set_yticks(octaves, [f"C{i + 1}" for i in range(len(octaves))])
-        axes.set_xticks(range(0, T + 1, 4))
+        axes.set_xticks(range(0, T + 1, 8))
+        axes.set_ylabel("note")
         axes.grid(alpha=0.4)
         axes.legend(loc="upper left", ncols=2)
     extent = given, T, -0.5, KEYS - 0.5
+    shown = np.ma.masked_less(chances.T, 0.03)  # white
     image = rows[1].imshow(
-        chances.T, "Oranges", aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1
+        shown, "Oranges", aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1
     )
-    rows[1].set(xlabel="time (quarter notes)", ylim=rows[0].get_ylim(), xlim=(0, T))
+    rows[1].set(xlabel="time (quarter notes)", xlim=(0, T))
+    for axes in rows:
+        axes.set_ylim(lowest - 1.5, highest + 6)
     label = "chance of the note, by the GRU"
     figure.colorbar(image, ax=rows[1], label=label, pad=0.01)
     figure.suptitle(f"How does {name} go on? A chorale that the GRU was not trained on")
@@ -42,13 +45,14 @@ def draw(path: Path, name: str, given: int, both: dict, chances: np.ndarray) -> 
 
 
 def write_midi(path: Path, roll: np.ndarray) -> None:
-    """A key that sounds in frames that follow each other is one long note."""
+    """A key that sounds in frames that follow each other is one long note; a track for each."""
     from music21 import note, stream, tempo
 
-    score: Any = stream.Stream([tempo.MetronomeMark(number=80)])
-    for key in np.flatnonzero(roll.any(axis=0)):
+    score: Any = stream.Score()
+    for key in np.flatnonzero(roll.any(axis=0)).tolist():
+        track: Any = stream.Part([tempo.MetronomeMark(number=80)])
         turns = np.flatnonzero(np.diff(roll[:, key].astype(int), prepend=0, append=0))
         for start, end in turns.reshape(-1, 2).tolist():
-            long = note.Note(int(key) + LOWEST, quarterLength=end - start)
-            score.insert(start, long)
+            track.insert(start, note.Note(key + LOWEST, quarterLength=end - start))
+        score.insert(0, track)
     score.write("midi", path)
