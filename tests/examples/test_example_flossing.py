@@ -81,7 +81,7 @@ def test_a_tiny_run_flosses_one_network_and_counts_who_learned(tmp_path):
         assert line.rstrip().endswith(f"{np.sum(errors < 0.05)} of 2")
         for each in several:
             assert len(each["errors"]) == 3 and len(each["norms"]) == 5
-            assert len(each["penalties"]) == (30 if "flossed" in name else 0)
+            assert len(each["penalties"]) == (30 if name == "flossed" else 0)
     for flossed, plain in zip(runs["flossed"], runs["plain"], strict=True):
         assert np.mean(flossed["penalties"][-5:]) < np.mean(flossed["penalties"][:5])
         assert np.mean(np.square(flossed["exponents"])) < np.mean(
