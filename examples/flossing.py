@@ -29,7 +29,7 @@ import jaxrnn
 from jaxrnn import Dense, Elman, Stack, initializers
 
 BATCH, TEST, CHUNK, SOLVED, RATE = 16, 512, 50, 0.05, 1e-3
-FLOSS_STEPS, FLOSS_BATCH, FLOSS_RATE = 60, 2, 3e-3  # fewer steps than of training
+FLOSS_STEPS, FLOSS_BATCH, FLOSS_RATE = 60, 2, 3e-3  # what is flossed, and how fast
 
 
 def weak(key: jax.Array, shape: tuple[int, ...], gates: Any) -> jax.Array:
