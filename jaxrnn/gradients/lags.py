@@ -12,6 +12,7 @@ from ..arguments.numbers import check_count, is_whole
 from ..cell import Cell
 from ..methods import Scan
 from ..unrolling.call import Call, call_of, evaluate, time_and_batch
+from ..unrolling.meshes import whole
 from ..unrolling.stepping import check_steps
 from ..unrolling.streams import check_streams, valid_steps
 from .carries import check_loss, norm, zero_perturbation
@@ -229,7 +230,8 @@ def profile_of(
     if not is_whole(max_lag) or not 0 <= max_lag < T:
         raise ValueError(f"{name}: max_lag is {max_lag!r}, expected 0 to {T - 1}")
     lengths, _, _ = check_streams(name, call.lengths, None, None, leading)
-    call = call._replace(lengths=lengths)
+    params, xs, carry, lengths = whole((call.params, call.xs, call.carry, lengths))
+    call = call._replace(params=params, xs=xs, carry=carry, lengths=lengths)
     valid = valid_steps(lengths, None, T)
     length = T if valid is None else jnp.sum(valid, axis=0)
     last = jnp.broadcast_to(jnp.maximum(length - 1, 0), tuple(batch))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ..arguments.dtypes import promoted
 from ..arguments.keys import Keys
 from ..arguments.numbers import check_count, is_number, is_whole
+from ..arguments.varying import varying_with
 from ..cell import Cell
 from ..methods import Scan
 from ..unrolling.call import call_of, time_and_batch
@@ -164,6 +165,7 @@ def _spectrum(
     steps: Steps,
 ) -> LyapunovSpectrum:
     T, *batch = leading
+    steps = varying_with(steps, steps)
     blocks = math.ceil(T / every)
     index = jnp.arange(blocks * every)
     valid = jnp.ones(leading, bool) if steps.valid is None else steps.valid
@@ -184,6 +186,7 @@ def _spectrum(
             return jax.random.normal(key, (n,), dtype)
 
         start = jax.vmap(direction, out_axes=1)(jnp.arange(k))
+        start = varying_with((first, xs, valid), start)
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
             (carry, directions), (x, key, valid) = state, timed

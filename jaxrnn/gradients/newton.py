@@ -85,6 +85,7 @@ def newton_report(
     streams = lengths, mask, None
     call = call_of(name, cell, params, xs, carry, *streams, False, key, reporting)
     found = evaluate(call, observe=_report)[0]
+    found = jax.tree.map(lambda leaf: leaf[0], found)  # of the time that has none
     spectrum = lyapunov_spectrum(
         cell, params, xs, carry, k=1, lengths=lengths, mask=mask, key=key
     )
@@ -139,4 +140,4 @@ def _of_no_steps(newton: Newton) -> _Found:
 
 
 def _report(run: Run, cell: Cell, params: Any, first: Any, *seen: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], seen[0][1])
+    return seen[0][1]

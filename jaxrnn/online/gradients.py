@@ -10,8 +10,10 @@ import jax.numpy as jnp
 from ..arguments import checks
 from ..arguments.arrays import native
 from ..arguments.keys import prepare_key, typed_key
+from ..arguments.varying import varying_with
 from ..cell import Cell
 from ..unrolling.call import call_of, time_and_batch
+from ..unrolling.meshes import whole_of_explicit_axes
 from ..unrolling.run import repeat
 from ..unrolling.streams import check_streams, streams_of, valid_steps
 from .call import check_loss, check_method, check_targets, example, spec_of_batch
@@ -129,7 +131,8 @@ def online_gradients(
     x = jax.tree.map(lambda leaf: example(leaf, 1), xs)
     spec = spec_of_batch(name, cell, params, carry, x, key, batch)
     args = params, xs, targets, carry, streams, key, method_key
-    return _run(loss, spec, method, batch, *args)
+    run = functools.partial(_run, loss, spec, method, batch)
+    return whole_of_explicit_axes(run, *args)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "spec", "method", "batch"))
@@ -147,6 +150,8 @@ def _run(
     method_key: Any,
 ) -> OnlineGradients:
     model = model_of(spec)
+    every = params, xs, targets, carry
+    params, xs, targets, carry = varying_with(every, every)
     lengths, mask, resets = streams
     T = jax.tree.leaves(xs)[0].shape[0]
     valid = valid_steps(lengths, mask, T)
@@ -177,7 +182,9 @@ def _run(
         )
         return (now, total + made), (value, y)
 
-    zero = jnp.zeros(model.Q, model.dtype)
+    start, influence, zero = varying_with(
+        every, (start, influence, jnp.zeros(model.Q, model.dtype))
+    )
     now = start, influence, jnp.zeros((), "int32")
     rows = xs, targets, valid, fresh
     (now, total), (losses, ys) = jax.lax.scan(body, (now, zero), rows)

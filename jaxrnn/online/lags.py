@@ -11,6 +11,7 @@ from ..arguments.keys import fold_in, keys_in_time, prepare_key, typed_key
 from ..arguments.numbers import check_count, is_whole
 from ..cell import Cell
 from ..unrolling.call import call_of, time_and_batch
+from ..unrolling.meshes import whole_of_explicit_axes
 from ..unrolling.run import repeat
 from ..unrolling.stepping import flat
 from .call import check_loss, check_method, check_targets, example, spec_of_batch
@@ -108,7 +109,8 @@ def online_lags(
     x = jax.tree.map(lambda leaf: example(leaf, 1), xs)
     spec = spec_of_batch(name, cell, params, None, x, key, batch)
     static = loss, spec, method, batch, samples if method.needs_key else 1
-    found = _run(*static, params, xs, targets, at, key, method_key)
+    run = functools.partial(_run, *static)
+    found = whole_of_explicit_axes(run, params, xs, targets, at, key, method_key)
     return jax.tree.map(lambda leaf: leaf[at:], found)
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..arguments.varying import varying_with
 from ..cell import as_input
 from .local import unclipped, within_units
 
@@ -65,8 +66,12 @@ class Point:
         _, linear = jax.linearize(step, self.parts)
         state = self.model.state
         along = lambda seed: state.vector(linear(state.split(seed)))  # noqa: E731
-        seeds = jnp.asarray(seeds, state.dtype)
+        seeds = self._seeds(seeds)
         return jax.vmap(along)(seeds).astype(self.model.dtype)
+
+    def _seeds(self, seeds: Any) -> jax.Array:
+        others = self.ready.parts, self.carry, self.x
+        return varying_with(others, jnp.asarray(seeds, self.model.state.dtype))
 
     def along(self, tangent: jax.Array) -> jax.Array:
         """The Jacobian of the step in the carry, by one vector."""
@@ -78,7 +83,7 @@ class Point:
         _, back = jax.vjp(unclipped(step), self.ready.parts)
         state, sources = self.model.state, self.model.sources
         pulled = jax.vmap(lambda seed: back(state.split(seed))[0])
-        seeds = jnp.asarray(seeds, state.dtype)
+        seeds = self._seeds(seeds)
         if not self.ready.parts:
             return jnp.zeros((len(seeds), 0), self.model.dtype)
         found = sources.vector(pulled(seeds)).astype(self.model.dtype)

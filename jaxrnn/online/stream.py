@@ -13,6 +13,7 @@ from ..arguments.arrays import native
 from ..arguments.checks import leading_shape
 from ..arguments.keys import prepare_key, typed_key
 from ..cell import Cell, check_cell
+from ..unrolling.meshes import whole_of_explicit_axes
 from ..unrolling.run import repeat
 from ..unrolling.streams import check_streams
 from .call import check_loss, check_method, check_targets, spec_of_batch
@@ -123,7 +124,8 @@ def online_init(
     if carry is not None:
         carry = checks.check_carry(name, cell, params, carry, batch)
     spec = spec_of_batch(name, cell, params, carry, x, key, batch)
-    return _start(spec, method, batch, learned, params, carry, key, method_key)
+    begin = functools.partial(_start, spec, method, batch, learned)
+    return whole_of_explicit_axes(begin, params, carry, key, method_key)
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "method", "batch", "learned"))
@@ -234,7 +236,8 @@ def online_step(
             "online_init an x of this dtype"
         )
     flags = mask, reset
-    return _step(loss, spec, method, batch, params, state, x, target, flags)
+    step = functools.partial(_step, loss, spec, method, batch)
+    return whole_of_explicit_axes(step, params, state, x, target, flags)
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "spec", "method", "batch"))

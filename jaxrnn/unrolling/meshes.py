@@ -27,15 +27,7 @@ def over_explicit_axes(
         ValueError: where the axis of time is spread over another.
     """
     args = params, xs, *others
-    every = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves(args)]
-    names = {
-        name
-        for sharding in every
-        for name, kind in zip(
-            sharding.mesh.axis_names, sharding.mesh.axis_types, strict=True
-        )
-        if kind == AxisType.Explicit
-    }
+    names, mesh = _explicit(args)
     if not names:
         return function(*args)
     shardings = [jax.typeof(x).sharding for x in jax.tree.leaves(xs)]
@@ -50,8 +42,48 @@ def over_explicit_axes(
     batch = axes[1 : 1 + batch_ndim]
     of_batch, over_time = PartitionSpec(*batch), PartitionSpec(axes[0], *batch)
     of_results = over_time if timed else of_batch, over_time
-    spread: Any = auto_axes(function, axes=tuple(sorted(names)), out_sharding=of_results)
-
-    # The arrays know it, also where the caller has not set one.
-    with use_abstract_mesh(next(one.mesh for one in every if not one.mesh.empty)):
+    spread: Any = auto_axes(function, axes=names, out_sharding=of_results)
+    with use_abstract_mesh(mesh):
         return spread(*args)
+
+
+def whole_of_explicit_axes(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)`, of which every result is whole on every device."""
+    names, mesh = _explicit(args)
+    if not names:
+        return function(*args)
+    spread: Any = auto_axes(function, axes=names, out_sharding=PartitionSpec())
+    with use_abstract_mesh(mesh):
+        return spread(*args)
+
+
+def whole(tree: Any) -> Any:
+    """A pytree, of which what is spread over explicit axes is whole on every device."""
+    names, mesh = _explicit(tree)
+    if not names:
+        return tree
+
+    def gathered(leaf: Any) -> Any:
+        spread = any(jax.typeof(leaf).sharding.spec)
+        return jax.sharding.reshard(leaf, PartitionSpec()) if spread else leaf
+
+    with use_abstract_mesh(mesh):
+        return jax.tree.map(gathered, tree)
+
+
+def _explicit(args: Any) -> tuple[tuple[str, ...], Any]:
+    """The explicit axes of the mesh of arrays, and that mesh.
+
+    The arrays know it, also where the caller has not set one.
+    """
+    every = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves(args)]
+    names = {
+        name
+        for sharding in every
+        for name, kind in zip(
+            sharding.mesh.axis_names, sharding.mesh.axis_types, strict=True
+        )
+        if kind == AxisType.Explicit
+    }
+    mesh = next((one.mesh for one in every if not one.mesh.empty), None)
+    return tuple(sorted(names)), mesh

@@ -11,6 +11,7 @@ from ..arguments.keys import Keys, keys_in_time, prepare_key, typed_key
 from ..cell import Cell
 from ..context import contexts
 from .call import Call, evaluate, time_and_batch
+from .meshes import whole
 from .run import every_carry, repeat
 from .streams import Gate, check_streams, streams_of, valid_steps, zeroed
 
@@ -46,6 +47,8 @@ def steps_of(call: Call) -> Steps:
     leading = T, *batch_shape = time_and_batch(call.name, call.cell, call.xs)
     streams = check_streams(call.name, call.lengths, call.mask, call.resets, leading)
     call = call._replace(lengths=streams[0], mask=streams[1], resets=streams[2])
+    fields = "params", "xs", "carry", "lengths", "mask", "resets"
+    call = call._replace(**whole({name: getattr(call, name) for name in fields}))
     if contexts(jax.eval_shape(call.cell.initial_carry, call.params)):
         raise TypeError(
             f"{call.name}: the carry of {call.cell} holds a Context, which is no state: "
