@@ -10,8 +10,8 @@ is learned: words that were trained on or not, in voices that were trained on or
 
 Data: words and strings of digits by a synthesizer, made on the first run and kept under
 --out; also a person's recordings, if they are there. Sources, licences and the split:
-`speech_data.py`. All constants were chosen on `choice`, a part with voices and words of
-its own, and so is the weight of the language model after each training.
+`speech_data.py`. Sizes and rates are usual ones, not tuned; the weight of the language
+model is chosen after each training, on a part with voices of its own, `choice`.
 """
 
 from functools import partial
@@ -113,9 +113,8 @@ def main() -> None:
     add("--utterances", type=whole(400), default=8000, help="to train on")
     add("--recordings", type=Path, default=FOLDER, help="folder of Asterisk's sounds")
     args = parsed(parser, steps=400, seeds=1, utterances=2000)
-    H, runs = args.hidden_size, []
+    H, noise, runs = args.hidden_size, Dropout(DROPOUT), []
     layers = [Bidirectional(GRU(I, H), GRU(I, H)) for I in (STACKED * MELS, 2 * H)]
-    noise = Dropout(DROPOUT)
     cell = Stack((layers[0], noise, layers[1], noise, Dense(2 * H, V)))
     rate = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, 100, max(args.steps, 101))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate))

@@ -138,7 +138,7 @@ def draw(path: Path, cell: Any, params: Any, tests: dict[str, Speech]) -> None:
             letter = LETTERS[k].replace(" ", "␣")
             below.text((t + 0.5) * STEP, -0.75, letter, ha="center", weight="bold")
     figure.suptitle(
-        f"A voice and a string not trained on\nsaid: {truth}   understood: {said}"
+        f"A voice that was not trained on\nsaid: {truth}   understood: {said}"
     )
     figure.savefig(path, dpi=110)
     plt.close(figure)
