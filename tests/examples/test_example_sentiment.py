@@ -31,7 +31,7 @@ def test_it_learns_what_words_say_and_counts_what_is_right(tmp_path):
         words[rng.integers(1, 7)] = rng.choice(TELLING[c])
         rows.append((CLASSES[c], 1, " ".join(words)))
     file = file_of(tmp_path / "tweets.csv", rows)
-    options = f"--steps 80 --seeds 2 --hidden-size 8 --seed 3 --data {file}"
+    options = f"--steps 240 --seeds 2 --hidden-size 8 --seed 3 --data {file}"
     printed = run("sentiment.py", f"{options} --out {tmp_path}")
     numbers = json.loads((tmp_path / "results.json").read_text())
     order = np.random.default_rng(0).permutation(1000)
@@ -46,7 +46,7 @@ def test_it_learns_what_words_say_and_counts_what_is_right(tmp_path):
     shares = []
     assert numbers["runs"][0]["losses"] != numbers["runs"][1]["losses"]
     for each in numbers["runs"]:
-        assert len(each["losses"]) == 80 and 0.9 < each["losses"][0] < 1.3  # ln 3 = 1.1
+        assert len(each["losses"]) == 240 and 0.9 < each["losses"][0] < 1.3  # ln 3 = 1.1
         assert np.mean(each["losses"][-5:]) < 0.8 * each["losses"][0]
         shares.append(scored(np.array(each["verdicts"])))
         np.testing.assert_allclose([*each["test"].values()], shares[-1])
@@ -119,7 +119,7 @@ def test_verdicts_and_gradients_are_those_of_a_loop_over_each_beginning(monkeypa
 
     table = next(iter(jax.tree.leaves(params[0])))
     vectors = table[[number[word] for word in text]]
-    odds, norms = sentiment.word_by_word(cells, params, number, text)
+    odds, norms, products = sentiment.word_by_word(cells, params, number, text)
     expected = [np.exp(log_odds(vectors[:n])) for n in range(1, 5)]
     np.testing.assert_allclose(odds, expected, rtol=1e-6)
 
@@ -130,3 +130,4 @@ def test_verdicts_and_gradients_are_those_of_a_loop_over_each_beginning(monkeypa
         change = log_odds(vectors + moved) - log_odds(vectors - moved)
         slopes[at] = change[best] / 2e-5
     np.testing.assert_allclose(norms, np.linalg.norm(slopes, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(products, np.sum(slopes * vectors, axis=1), rtol=1e-5)
