@@ -7,9 +7,9 @@ notes that it drew. Every training window is transposed at random.
     python examples/music.py             # after pip install -e ".[music]"
     python examples/music.py --quick
 
-Data: Bach's chorales in music21 (BSD-3; the scores are not to be given on), read once in
-half a minute and kept in `--rolls`. A fifth of the tunes is the test and a fifth the
-validation, with all of their harmonisations; by the validation all settings were chosen.
+Data: Bach's chorales in music21 (BSD-3; for the scores see its corpus/license.txt), read
+once and kept in `--rolls`. A fifth of the tunes, with all harmonisations, is the test, a
+fifth the validation: cell, rate and dropout were chosen by it in short runs of 400 steps.
 """
 
 from functools import partial
@@ -29,7 +29,7 @@ from rich.table import Table
 import jaxrnn
 from jaxrnn import GRU, Dense, Dropout, Stack
 
-BATCH, WINDOW, CHUNK, LEARNING_RATE, DROPOUT = 16, 64, 100, 1e-2, 0.2
+BATCH, WINDOW, CHUNK, LEARNING_RATE, DROPOUT = 16, 64, 100, 1e-2, 0.1
 SHIFTS = -5, 7  # semitones: to every key once
 GIVEN, VOICES = 32, 4  # quarter notes, eight bars of four; notes that are drawn
 PUBLISHED = {"GRU": 8.43, "LSTM": 8.45}  # Bai, Kolter and Koltun 2018, arXiv 1803.01271

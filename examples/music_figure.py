@@ -45,7 +45,7 @@ def draw(path: Path, name: str, given: int, both: dict, chances: np.ndarray) -> 
 
 
 def write_midi(path: Path, roll: np.ndarray) -> None:
-    """A key that sounds in frames that follow each other is one long note; a track for each."""
+    """A track for each key, which is held while it sounds in frame after frame."""
     from music21 import note, stream, tempo
 
     score: Any = stream.Score()
