@@ -129,9 +129,11 @@ def main() -> None:
     add("--translate", type=Path, nargs="?", const=modules, help="folder of the verses")
     add("--hidden-size", type=whole(1), default=96, help="of a direction; decoder: twice")
     add("--pairs", type=whole(100), default=10**6, help="how many are read, at most")
+    quick = {"steps": 300, "seeds": 1, "hidden_size": 64, "pairs": 20_000}
     if parser.parse_known_args()[0].translate:
         parser.set_defaults(**VERSES)
-    args = parsed(parser, steps=300, seeds=1, hidden_size=64, pairs=20_000)
+        quick["steps"] = 200
+    args = parsed(parser, **quick)
     folder = args.translate
     pairs = verses(folder) if folder else paired_data.pronunciations()
     data = paired_data.split(pairs, args.pairs, least=5 if folder else 1)
