@@ -11,8 +11,9 @@ blocks of LRUs, whose recurrence is linear. The figure asks how much must be rea
 Data: Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017; MIT), 70,000 images in Debian's
 package dataset-fashion-mnist. Pixel by pixel they are 14 x 14 means of four, which a
 processor can afford, unless `--full`. MNIST-1D (Greydanus and Kobak, 2024; Apache-2.0),
-5,000 signals. Tests as published. All constants were chosen with `--validate`, on a part
-of what is trained on otherwise: the last sixth of the garments, fifth of the signals.
+5,000 signals. Tests as published. How much late answers count was chosen with
+`--validate`, on a part of what is trained on otherwise, the last sixth of the garments;
+rates, sizes and steps are first guesses, the same for all cells.
 """
 
 import itertools
