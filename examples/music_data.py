@@ -107,7 +107,7 @@ def references(train: Part, test: Part) -> dict[str, float]:
     found["each key by whether it sounded just before"] = nats(again, truth)
     for past in track(PASTS, "logistic regression", console=Console(stderr=True)):
         # Without a hidden layer it is a regression for each key.
-        model = MLPClassifier((), solver="lbfgs", alpha=1.0, max_iter=2000)
+        model = MLPClassifier((), solver="lbfgs", alpha=1.0, tol=1e-3, max_iter=2000)
         model.fit(*frames(train, past))
         chances = np.asarray(model.predict_proba(frames(test, past)[0]))
         found[f"logistic regression, frames before: {past}"] = nats(chances, truth)
@@ -127,7 +127,7 @@ def windows(
     rolls: Any, lengths: Any, key: Any, batch: int, most: int, shifts: tuple[int, int]
 ) -> tuple[Any, Any]:
     """Rolls and lengths of parts of some chorales, at random, transposed at random."""
-    keys = jax.random.split(key, 3)
+    keys, most = jax.random.split(key, 3), min(most, len(rolls) - 1)
     i = jax.random.choice(keys[0], len(lengths), (batch,))
     start = jax.random.randint(
         keys[1], (batch,), 0, jnp.maximum(lengths[i] - most, 0) + 1
