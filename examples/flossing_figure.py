@@ -38,7 +38,8 @@ def draw(path: Path, runs: dict[str, list[dict[str, Any]]], args: Any) -> None:
         errors = errors[:, : args.steps // size * size].reshape(len(several), -1, size)
         steps, errors = size * (np.arange(errors.shape[1]) + 0.5), errors.mean(axis=2)
         left.plot(steps, errors.T, f"C{i}", lw=0.8, alpha=0.35)
-        left.plot(steps, errors.mean(axis=0), f"C{i}", lw=2, label=name)
+        style = "--" if name == "orthogonal" else "-"  # the plain one lies below it
+        left.plot(steps, errors.mean(axis=0), f"C{i}", ls=style, lw=2, label=name)
         exponents = np.mean([run["exponents"] for run in several], axis=0)
         ranks = np.arange(1, len(exponents) + 1)
         middle.plot(ranks, exponents, f"C{i}", lw=2, label=name)
@@ -54,6 +55,7 @@ def draw(path: Path, runs: dict[str, list[dict[str, Any]]], args: Any) -> None:
     middle.set_title("Before training: Lyapunov exponents")
     right.axvline(args.delay, c="k", ls=":", label="the first of the two signs")
     right.set(xlabel="lag (steps)", ylabel="gradient norm, that at lag 0 being 1")
+    right.locator_params(axis="x", integer=True)
     right.set_title("Before training: how far gradients reach")
     for axes in panels:
         axes.grid(alpha=0.3)
