@@ -162,7 +162,9 @@ def main() -> None:
     ours = [mean_and_spread((factor * run[of] for run in runs), 1) for of in runs[0]]
     table.add_row(f"this (runs: {args.seeds})", *ours)
     rich.print(table)
-    for pair, answer in list(zip(data.test, said, strict=True))[:: len(said) // 10][:10]:
+    for pair, answer in list(zip(data.test, said, strict=True))[
+        :: max(len(said) // 10, 1)
+    ][:10]:
         right = " or ".join(map(" ".join, pair.targets))
         print(
             f"{' '.join(pair.source)}\n    said:  {' '.join(answer)}\n    right: {right}"
