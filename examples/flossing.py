@@ -130,7 +130,7 @@ def main() -> None:
             task = bars.add_task(f"seed {seed}", total=total, note="")
             for name, network in NETWORKS.items():
                 note = partial(bars.update, task, description=f"seed {seed}, {name}")
-                runs[name].append(fit(*network, seed, args, note))
+                runs[name].append(fit(*network, seed=seed, args=args, note=note))
             save(args, solved=SOLVED, runs=runs)  # what there is, after each seed
             draw(args.out / "flossing.png", {name: runs[name] for name in SHOWN}, args)
     title = f"Wrong answers after {args.steps} steps, delay {args.delay}; chance is 50%"
