@@ -87,9 +87,8 @@ def scores(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def references(test: Part, valid: Part, train: Part) -> dict[str, dict]:
     """Without any order but that of two neighbours: bags of words and of pairs."""
-    bags = TfidfVectorizer(
-        analyzer=words_and_pairs, min_df=2, sublinear_tf=True, dtype=np.float32
-    )
+    settings: Any = {"analyzer": words_and_pairs, "dtype": np.float32}
+    bags = TfidfVectorizer(min_df=2, sublinear_tf=True, **settings)
     xs, most, models = bags.fit_transform(train[0]), np.bincount(train[1]).argmax(), {}
     for C in STRENGTHS:
         model = LogisticRegression(C=C, tol=1e-3, max_iter=300).fit(xs, train[1])
