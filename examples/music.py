@@ -51,7 +51,8 @@ def train_steps(cell: Any, optimizer: Any, state: Any, part: Any, keys: Any) -> 
     def step(state: Any, key: Any) -> Any:
         params, moments = state
         batch_key, noise = jax.random.split(key)
-        batch = data.windows(*part, batch_key, BATCH, WINDOW, SHIFTS)
+        rolls, lengths = part
+        batch = data.windows(rolls, lengths, batch_key, BATCH, WINDOW, SHIFTS)
         of_params = lambda params: loss_of(cell, params, *batch, noise)  # noqa: E731
         loss, gradient = jax.value_and_grad(of_params)(params)
         updates, moments = optimizer.update(gradient, moments, params)
@@ -118,8 +119,8 @@ def main() -> None:
     )
     args = parsed(parser, steps=400, seeds=1)
     parts = {name: data.padded(some) for name, some in data.chorales(args.rolls).items()}
-    test, runs, remark, sizes = parts["test"], [], "", (data.KEYS, args.hidden_size)
-    cell = Stack((GRU(*sizes), Dropout(DROPOUT), Dense(*sizes[::-1])))
+    test, runs, remark, H = parts["test"], [], "", args.hidden_size
+    cell = Stack((GRU(data.KEYS, H), Dropout(DROPOUT), Dense(H, data.KEYS)))
     adam = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, args.steps))
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), adam)
     found = data.references(parts["training"], test)

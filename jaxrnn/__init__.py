@@ -169,4 +169,4 @@ from .decoding import ScheduledSampling as ScheduledSampling
 
 from . import serialization as serialization  # registers what functions return
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
