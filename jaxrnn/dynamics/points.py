@@ -235,7 +235,8 @@ def fixed_points(
 def _check_options(tolerance: Any, slow: Any, distinct: Any, reach: Any) -> None:
     options = {"tolerance": tolerance, "distinct": distinct, "reach": reach}
     for option, value in options.items():
-        if not is_number(value) or not value > 0:
+        endless = option != "reach" and value == np.inf
+        if not is_number(value) or not value > 0 or endless:
             raise ValueError(f"{NAME}: {option} is {value!r}, expected a number above 0")
     if slow is not None and not (is_number(slow) and tolerance < slow < np.inf):
         raise ValueError(

@@ -113,9 +113,13 @@ def gradient_log(
         found = saturation(gate, low=-0.9 if candidate else 0.1, where=where)
         return Saturation(jnp.mean(found.low), jnp.mean(found.high))
 
+    exponents = spectrum.exponents[..., 0]
+    # An example without a step says nothing.
+    ran = jnp.ones_like(exponents) if where is None else jnp.any(where, 0)
+    ran = ran.astype(exponents.dtype)
     return GradientLog(
         norms=norms,
         horizon=memory_horizon(norms),
-        exponent=jnp.mean(spectrum.exponents[..., 0]),
+        exponent=jnp.sum(exponents * ran) / jnp.maximum(jnp.sum(ran), 1),
         saturation=jax.tree_util.tree_map_with_path(ends, gates),
     )

@@ -56,6 +56,18 @@ def test_it_is_the_means_of_the_single_measurements(name, lengths):
         same(actual.high, (counted > 0.9).mean())
 
 
+def test_an_example_without_a_step_says_nothing():
+    cell = CASES["gru"]
+    params, xs = params_of(cell), inputs_of(cell, (20, 3))
+    how = dict(sample_key=KEY, samples=3, max_lag=6)
+    some = gradient_log(
+        step_loss, cell, params, xs, lengths=jnp.array([20, 0, 20]), **how
+    )
+    spectrum = jaxrnn.lyapunov_spectrum(cell, params, xs[:, ::2], k=1)
+    np.testing.assert_allclose(some.exponent, spectrum.exponents[:, 0].mean(), rtol=1e-12)
+    assert some.exponent != 0
+
+
 def test_records_stack_by_scan_and_by_hand():
     cell = GRU(2, 3)
     params, xs = params_of(cell), inputs_of(cell, (12, 2))

@@ -49,7 +49,7 @@ def example(cell, batch=(B,), steps=T):
 
 NAMES = ["elman", "gru", "gru_reset_before", "lstm", "independent", "cornn", "unicornn"]
 NAMES += ["zoneout", "residual", "bidirectional", "dropouts", "weight_drop", "conv_gru"]
-NAMES += ["slstm", "phased", "clip", "learned_carry", "antisymmetric"]
+NAMES += ["slstm", "phased", "learned_carry", "antisymmetric"]
 
 
 @pytest.mark.parametrize("streams", by_default(STREAMS, "backwards"))
