@@ -9,7 +9,7 @@ notes that it drew. Every training window is transposed at random.
 
 Data: Bach's chorales in music21 (BSD-3; for the scores see its corpus/license.txt), read
 once and kept in `--rolls`. A fifth of the tunes, with all harmonisations, is the test, a
-fifth the validation: cell, rate and dropout were chosen by it in short runs of 400 steps.
+fifth the validation, by which cell, rate, dropout and transposing were chosen.
 """
 
 from functools import partial

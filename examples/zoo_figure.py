@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 LEAST = 1e-6  # smaller gradients have the colour of this one
 COLOURS = dict(
     zip(
-        ("LSTM", "GRU", "Elman", "stable", "dynamics", "scales"),
+        ("LSTM", "GRU", "Elman", "stable", "dynamics", "scales", "affine"),
         plt.get_cmap("tab10").colors,  # pyright: ignore[reportAttributeAccessIssue]
         strict=False,
     )
@@ -72,7 +72,7 @@ def draw(rows: list[tuple[str, dict]], args: Any, path: Path) -> None:
     panels[0].margins(y=0.01)
     families = dict.fromkeys(row["family"] for _, row in rows)
     handles = [Patch(color=COLOURS[family], label=family) for family in families]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False)
     figure.suptitle(
         f"How far back does the last output see? {len(rows)} recurrent cells of "
         f"{args.hidden_size} units, {args.length} steps of the adding problem",
