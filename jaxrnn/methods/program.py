@@ -236,15 +236,15 @@ class Program:
         return sum(size for size in sizes if isinstance(size, int))
 
     def segment_length(self, copies: int = 1) -> int | None:
-        """Steps whose drive, and values of taps, take as much memory as `CACHE`.
+        """Steps whose drive, carries and values of taps take each no more than `CACHE`.
 
-        Or as the weights, if they are more: every segment reads all of them and adds to
+        Or than the weights, if they are more: every segment reads all of them and adds to
         all of their gradients, which its products have to be worth. None where a size is
         symbolic. For so many copies side by side.
         """
         values = [tap.value.aval for tap in self.plan.taps]
-        drive = [variable.aval for variable in self.plan.drive]
-        sizes = bytes_of(drive), bytes_of(values)
+        rows = self.plan.drive, self.plan.carry
+        sizes = *(bytes_of([v.aval for v in row]) for row in rows), bytes_of(values)
         if not all(isinstance(size, int) for size in sizes):
             return None
         step = copies * max(*sizes, 1)

@@ -13,6 +13,7 @@ from jaxrnn import (
     Scan,
     unroll,
 )
+from jaxrnn.cells import MLSTM
 from jaxrnn.methods.segments import near, within
 
 
@@ -45,6 +46,18 @@ def test_segments_take_less_memory_than_plain_autodiff():
     cell = LSTM(16, 16)
     segments = gradient_temporaries(cell, Scan(segment=20), 400, 8)
     assert 3 * segments < gradient_temporaries(cell, PLAIN, 400, 8)
+
+
+def test_large_carries_make_short_segments():
+    """A matrix memory: its drive is small, its carries and their gradients are not."""
+    cell = MLSTM(3, 32)
+    params, xs = params_of(cell), jnp.ones((200, 16, 3))
+
+    def of_gradient(method):
+        total = lambda p, xs: jnp.sum(unroll(cell, p, xs, method=method)[1])  # noqa: E731
+        return temporaries(jax.grad(total), params, xs)
+
+    assert of_gradient(Scan()) < 0.7 * of_gradient(Scan(segment=200))
 
 
 def test_a_batch_by_vmap_has_no_weight_gradient_for_each_example():
