@@ -99,7 +99,7 @@ def draw_pole(axes: Any, results: dict) -> None:
     title = "Cart-pole, velocities hidden (means; shaded: all runs)"
     axes.set(xlabel="moves played in training (thousands)", title=title)
     axes.set(ylabel="moves until an episode ends", ylim=(0, CartPole.limit * 1.05))
-    axes.legend(loc="best")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.11), ncols=2)
 
 
 def main() -> None:

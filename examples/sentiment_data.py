@@ -124,6 +124,6 @@ def draw(path: Path, texts: list, truth: np.ndarray, told: Any) -> None:
             )
         axes.set_xticks(at, words, rotation=45, ha="right")
         axes.set(ylim=(-35, 102), ylabel="%", title=title)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle("The verdict word by word, and which words the last one depends on")
     figure.savefig(path, dpi=110)

@@ -274,7 +274,7 @@ def arguments() -> Any:
 def main() -> None:
     args = arguments()
     rows: dict[str, dict] = {}
-    console = Console(width=max(Console().width, 100), highlight=False)
+    console = Console(width=max(Console().width, 116), highlight=False)
     context = multiprocessing.get_context("spawn")
     # One core each: what they compute is small.
     os.environ["XLA_FLAGS"] = (

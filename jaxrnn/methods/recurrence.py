@@ -12,6 +12,7 @@ from .derivative import pull
 from .forms import Form
 from .jaxprs import depend, is_variable, piece, trace
 from .products import product, product_p
+from .sharing import sharing
 from .store import store
 from .units import Gather, as_it_is
 
@@ -98,12 +99,12 @@ class Recurrence:
         self.stages = _stages(closed, transposed, self.carry, self.drive)
         self.taps = [tap for stage in self.stages for tap in stage]
         values = [tap.value for tap in self.taps]
-        products = [tap.product for tap in self.taps]
+        products = [[tap.product for tap in stage] for stage in self.stages]
         outs = list(closed.jaxpr.outvars)
         wanted = [[tap.x for tap in stage] for stage in self.stages]
-        self.pieces = [piece(closed, atoms, products) for atoms in [*wanted, outs]]
-        self.saving = piece(closed, outs + values, products)
-        # The same pieces, for when the values of the taps are known.
+        self.pieces = sharing(closed, [*wanted, outs], products)
+        self.saving = sharing(closed, [*wanted, outs + values], products)
+        # The same pieces, each by itself, for when the values of the taps are known.
         self.known = [piece(closed, atoms, values) for atoms in [*wanted, outs]]
         self.entering = {v for part in self.known for v in part.inputs}
         floats = [i for i, v in enumerate(self.carry) if is_floating(v)]
@@ -162,8 +163,8 @@ class Recurrence:
         first, rows = list(args[nc : nc + size]), list(args[nc + size :])
         spread, gather = gather is not None, gather or as_it_is
         # What is spread is gathered once, as a sum: the pieces then are given the values.
-        parts = self.known if spread else self.pieces
-        last = self.saving if values and not spread else parts[-1]
+        parts = self.saving if values else self.pieces
+        parts = self.known if spread else parts
 
         def advance(state: Any, timed: Any) -> tuple[Any, None]:
             carry, carries, values = state
@@ -173,7 +174,8 @@ class Recurrence:
             now |= pairs(self.drive, drive)
             for stage, part in zip(self.stages, parts, strict=False):
                 xs = in_one_piece(part, [now[v] for v in part.inputs])
-                for tap, x in zip(stage, xs, strict=True):
+                now |= pairs(part.outputs, xs)
+                for tap, x in zip(stage, xs, strict=False):
                     weight = now[tap.weight]
                     if tap.product in beside:
                         early, weight = beside[tap.product]
@@ -181,7 +183,7 @@ class Recurrence:
                     now[tap.product] = product(x, weight, tap.form)
                     if spread:
                         now[tap.value] = gather(_summed(tap, now[tap.product], now))
-            made = in_one_piece(last, [now[v] for v in last.inputs])
+            made = in_one_piece(parts[-1], [now[v] for v in parts[-1].inputs])
             new, made = [*map(gather, made[:size])], made[size:]
             if values and spread:
                 made = [now[tap.value] for tap in self.taps]

@@ -6,11 +6,13 @@ import pytest
 from zoo import BASIC, inputs_of, params_of
 
 from jaxrnn import (
+    GRU,
     LSTM,
     Cell,
     Dense,
     Elman,
     Embedding,
+    FastSlow,
     Scan,
     Stack,
     trajectory,
@@ -46,6 +48,21 @@ def loops(jaxpr, depth=0):
                 if equation.primitive.name == "scan":
                     yield inner, [inside.primitive.name for inside in body.eqns]
                 yield from loops(body, inner)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (LSTM(3, 4, projection_size=2), 2),
+        (FastSlow((GRU(3, 4), GRU(5, 4)), GRU(4, 5)), 3),
+    ],
+    ids=["projection", "three_cells"],
+)
+def test_what_products_come_between_is_made_once(cell, expected):
+    """The gates before a product are those of the new carry too."""
+    params, xs = params_of(cell), inputs_of(cell, (6, 2))
+    text = jax.jit(lambda p, xs: unroll(cell, p, xs)).lower(params, xs).as_text()
+    assert text.count("stablehlo.tanh ") == expected
 
 
 class _Marked(Cell):
