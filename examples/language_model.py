@@ -162,7 +162,7 @@ def main() -> None:
     start_of = partial(start, model, optimizer_of(args.steps), args.streams)
     if args.prompt is not None:
         params = trained(folder / str(args.seed), start_of(args.seed))
-        print(say(model, params, alphabet, args.prompt, args.seed))
+        print(say(model, params, alphabet, train_part, args.prompt, args.seed))
         return
     rows = streams_of(train_part, args.streams, args.length)
     bits, said = [], ""
@@ -174,7 +174,7 @@ def main() -> None:
             params = train(model, read, start_of(seed), args, folder / str(seed), bars)
             bits.append(bits_per_character(model, params, test))
             prompt = "ROMEO.\n" if args.text == "shakespeare" else text[:50]
-            said = said or say(model, params, alphabet, prompt, seed)
+            said = said or say(model, params, alphabet, train_part, prompt, seed)
     table = Table("", "bits per held-out character", box=None)
     for name, reference in known.items():
         longest = f" up to {n}, Kneser-Ney" if name == "n-grams" else ""

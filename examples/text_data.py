@@ -26,6 +26,7 @@ HELD_OUT = 0.1
 # Whole plays, no part of which is trained on: a tragedy, a history, a comedy, a romance.
 HELD_OUT_PLAYS = ("macbeth", "henry_v", "twelfth_night", "tempest")
 PIECE = 256  # characters scored at a time: a long text needs no more memory
+HEARD = 200  # characters that are read before a prompt
 
 
 def read_text(path: Path | None) -> str:
@@ -151,13 +152,19 @@ def bits_per_character(cell: jaxrnn.Cell, params: Any, test: np.ndarray) -> floa
     return nats / (streams * (steps - 1)) / float(np.log(2))
 
 
-def say(model: Any, params: Any, alphabet: list[str], prompt: str, seed: int) -> str:
-    """How the network goes on, at three temperatures."""
+def say(
+    model: Any, params: Any, alphabet: list[str], heard: Any, prompt: str, seed: int
+) -> str:
+    """How the network goes on, at three temperatures.
+
+    It reads some of `heard` before the prompt: it has never seen a text begin.
+    """
     if not prompt:
         fail("--prompt is empty")
     if unknown := set(prompt) - set(alphabet):
         fail(f"--prompt has {min(unknown)!r}, which is not in the text")
-    symbols = jnp.array([alphabet.index(character) for character in prompt])
+    spoken = [alphabet.index(character) for character in prompt]
+    symbols = jnp.asarray(np.append(heard[-HEARD:], spoken).astype(np.int32))
     carry, _ = jaxrnn.unroll(model, params, symbols[:-1])
     key, said = jax.random.key(seed), []
     for t in (0.5, 0.8, 1.0):
