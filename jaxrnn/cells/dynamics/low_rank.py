@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.numbers import check_portions, check_sizes, check_strength
+from ..activations import Activation, activation_of, check_activations
 from ..gated import Driven, Params
 
 
@@ -37,13 +37,15 @@ class LowRankRNN(Driven[jax.Array], kw_only=True):
         rank: R.
         alpha: dt / tau, above 0 and at most 1.
         g: the strength of the random part; 0 leaves it out.
+        activation: of the rates, in place of tanh: the name of a function of `jax.nn`, or
+            a function of a module.
         left_init, right_init: see `jaxrnn.initializers`; N(0, 1), the vectors then being
             nearly orthogonal to each other.
         use_bias, kernel_init, bias_init: as `jaxrnn.cells.Driven` has them.
 
     Raises:
         ValueError: for a size or a rank that is no positive int, an alpha outside (0, 1],
-            a g that is negative or no number.
+            a g that is negative or no number, an unknown activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -59,6 +61,7 @@ class LowRankRNN(Driven[jax.Array], kw_only=True):
     rank: int = 1
     alpha: float = 0.2
     g: float = 0.0
+    activation: Activation = "tanh"
     left_init: initializers.Initializer = standard_normal
     right_init: initializers.Initializer = standard_normal
 
@@ -67,6 +70,7 @@ class LowRankRNN(Driven[jax.Array], kw_only=True):
         check_sizes(self, rank=self.rank)
         check_portions(self, "alpha")
         check_strength(self, "g")
+        check_activations(self, "activation")
 
     def init(self, key: jax.Array) -> Params:
         H, R = self.hidden_size, self.rank
@@ -87,7 +91,7 @@ class LowRankRNN(Driven[jax.Array], kw_only=True):
         return params | {"random_kernel": chi}
 
     def step(self, params: Params, carry: jax.Array, drive: jax.Array) -> jax.Array:
-        r = jnp.tanh(carry)
+        r = activation_of(self.activation)(carry)
         overlaps = r @ params["right_vectors"] / self.hidden_size
         current = drive + overlaps @ params["left_vectors"]
         if self.g > 0:
@@ -95,4 +99,4 @@ class LowRankRNN(Driven[jax.Array], kw_only=True):
         return (1 - self.alpha) * carry + self.alpha * current
 
     def output(self, params: Params, carry: jax.Array, drive: jax.Array) -> jax.Array:
-        return jnp.tanh(carry)
+        return activation_of(self.activation)(carry)

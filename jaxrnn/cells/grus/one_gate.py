@@ -1,12 +1,12 @@
 """Cells with one gate: what a GRU is without its reset, or with both gates in one."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ...arguments.keys import Keys
+from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Gated, Params, parted
 from .writing import Writing
 
@@ -15,7 +15,11 @@ class Update(Gated[jax.Array], kw_only=True):
     """A cell whose gate "z" keeps h, and whose candidate "n" takes its place."""
 
     blocks = "z", "n"
-    candidate: ClassVar[Callable[[Any], Any]]
+    activation: Activation = "tanh"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_activations(self, "activation")
 
     def gates(
         self, params: Params, carry: jax.Array, drive: Drive
@@ -23,7 +27,7 @@ class Update(Gated[jax.Array], kw_only=True):
         """The activations {"z", "n"}, each [H], of the step from `carry`."""
         sums = drive.x + self.seen(carry, drive) @ params["recurrent_kernel"]
         z, n = jnp.split(sums, 2)
-        return {"z": jax.nn.sigmoid(z), "n": type(self).candidate(n)}
+        return {"z": jax.nn.sigmoid(z), "n": activation_of(self.activation)(n)}
 
     def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
         gate = self.gates(params, carry, drive)
@@ -39,15 +43,18 @@ class UGRNN(Update, kw_only=True):
 
     with blocks in the order z, n. The carry and the output are h, zeros at first.
     Collins, Sohl-Dickstein and Sussillo, "Capacity and trainability in recurrent neural
-    networks", ICLR 2017, arXiv 1611.09913.
+    networks", ICLR 2017, arXiv 1611.09913, where n may be a relu as well.
 
     Args:
         input_size, hidden_size: I and H.
+        activation: that of n, in place of tanh: the name of a function of `jax.nn`, or a
+            function of a module.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
             `jaxrnn.cells.Gated` has them.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), an unknown
+            activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -57,8 +64,6 @@ class UGRNN(Update, kw_only=True):
         >>> print(params["kernel"].shape, h.shape, ys.shape)
         (3, 10) (2, 5) (7, 2, 5)
     """
-
-    candidate = staticmethod(jnp.tanh)
 
 
 class LiGRU(Update, kw_only=True):
@@ -79,7 +84,8 @@ class LiGRU(Update, kw_only=True):
             `jaxrnn.cells.Gated` has them.
 
     Raises:
-        ValueError: for a size that is no positive int, a rate outside [0, 1).
+        ValueError: for a size that is no positive int, a rate outside [0, 1), an unknown
+            activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -90,7 +96,7 @@ class LiGRU(Update, kw_only=True):
         (3, 10) (2, 5) (7, 2, 5)
     """
 
-    candidate = staticmethod(jax.nn.relu)
+    activation: Activation = "relu"
 
 
 class MGU(Writing, kw_only=True):

@@ -149,12 +149,14 @@ class FastGRNN(Fast, kw_only=True):
         input_size, hidden_size: I and H.
         kernel_rank, recurrent_rank: those of W and of U; full, if not given.
         initial_zeta, initial_nu: where the two scalars start, before the sigmoid.
+        activation, gate_activation: that of n, in place of tanh, and of z, in place of
+            sigmoid: names of functions of `jax.nn`, or functions of a module.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
             `jaxrnn.cells.Gated` has them.
 
     Raises:
         ValueError: for a size or a rank that is no positive int, a rate outside [0, 1),
-            an initial scalar that is no finite number.
+            an initial scalar that is no finite number, an unknown activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -167,6 +169,12 @@ class FastGRNN(Fast, kw_only=True):
 
     initial_zeta: float = 1.0
     initial_nu: float = -4.0
+    activation: Activation = "tanh"
+    gate_activation: Activation = "sigmoid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_activations(self, "activation", "gate_activation")
 
     @property
     def bias_blocks(self) -> tuple[str, ...]:
@@ -182,7 +190,8 @@ class FastGRNN(Fast, kw_only=True):
         """The activations {"z", "n"}, each [H], of the step from `carry`."""
         z, n = jnp.split(drive.x, 2)
         product = self.product(params, carry, drive)
-        return {"z": jax.nn.sigmoid(z + product), "n": jnp.tanh(n + product)}
+        act, gate = map(activation_of, (self.activation, self.gate_activation))
+        return {"z": gate(z + product), "n": act(n + product)}
 
     def step(self, params: Params, carry: jax.Array, drive: Drive) -> jax.Array:
         zeta, nu = self.prepare(params)["rates"]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ... import initializers
 from ...arguments.numbers import check_numbers, check_positive, check_strength
+from ..activations import Activation, activation_of, check_activations
 from ..gated import Drive, Params
 from .matrices import Made, damped, gaussian
 
@@ -32,6 +33,8 @@ class LipschitzRNN(Made, kw_only=True):
         beta: the weight of the antisymmetric part, from 0 to 1; 1/2 to 1 in the paper.
         gamma: the damping.
         epsilon: the time step.
+        activation: in place of tanh: the name of a function of `jax.nn`, or a function of
+            a module; stable for those with slopes between 0 and 1.
         solver: "euler", or "midpoint" for twice the products.
         recurrent_init: N(0, 1/H) by default; the authors tune its deviation.
         use_bias, kernel_init, bias_init, recurrent_dropout: as `jaxrnn.cells.Gated` has
@@ -40,7 +43,7 @@ class LipschitzRNN(Made, kw_only=True):
     Raises:
         ValueError: for a size that is no positive int, a rate outside [0, 1), a beta
             outside [0, 1], a negative gamma, an epsilon that is not positive, an unknown
-            solver.
+            solver or activation.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxrnn
@@ -57,6 +60,7 @@ class LipschitzRNN(Made, kw_only=True):
     beta: float = 0.75
     gamma: float = 0.001
     epsilon: float = 0.03
+    activation: Activation = "tanh"
     solver: str = "euler"
 
     def __post_init__(self) -> None:
@@ -68,6 +72,7 @@ class LipschitzRNN(Made, kw_only=True):
             )
         check_strength(self, "gamma")
         check_positive(self, "epsilon")
+        check_activations(self, "activation")
         if self.solver not in SOLVERS:
             raise ValueError(
                 f'LipschitzRNN: solver is {self.solver!r}, expected "euler" or "midpoint"'
@@ -89,7 +94,7 @@ class LipschitzRNN(Made, kw_only=True):
 
         def f(h: jax.Array) -> jax.Array:
             linear, v = jnp.split(self.seen(h, drive) @ matrices, 2)
-            return linear + jnp.tanh(drive.x + v)
+            return linear + activation_of(self.activation)(drive.x + v)
 
         h = carry
         if self.solver == "midpoint":
