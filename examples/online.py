@@ -42,7 +42,7 @@ WINDOWS = {
     f"BPTT, a window of {WINDOW}": Scan(),
     "BPTT, truncated at 4": Scan(truncate=4),
 }
-LEARNING_RATE = 3e-3
+LEARNING_RATE, LEAST = 3e-3, 1e-5  # LEAST: smaller losses are drawn as this one
 STYLES = dict(zip(WINDOWS, ("k-", "k:"), strict=True))
 
 
@@ -128,13 +128,13 @@ def in_windows(loss, cell, method, params, xs, targets) -> jax.Array:
 
 def draw(curves: dict, lags: dict, smooth: int) -> Figure:
     """Losses {stream: {method: (run, step)}}, and lags {method: OnlineLags}."""
-    figure = Figure((15, 4.5), layout="constrained")
+    figure = Figure((15, 5), layout="constrained")
     *panels, axes = figure.subplots(1, 3)
     names = {"copy": "cross-entropy (nats a step)", "laser": "squared error"}
     for panel, (stream, methods) in zip(panels, curves.items(), strict=True):
         for name, runs in methods.items():
             smoothed = np.mean(runs, 0)[: len(runs[0]) // smooth * smooth]
-            smoothed = smoothed.reshape(-1, smooth).mean(1)
+            smoothed = np.maximum(smoothed.reshape(-1, smooth).mean(1), LEAST)
             steps = smooth * (np.arange(len(smoothed)) + 0.5)
             panel.plot(steps, smoothed, STYLES.get(name, "-"), label=name)
         panel.set(xlabel="steps of the stream", ylabel=names[stream], yscale="log")
@@ -144,9 +144,9 @@ def draw(curves: dict, lags: dict, smooth: int) -> Figure:
     axes.set(
         xlabel="lag (steps)", ylabel="cosine with the exact gradient", ylim=(-0.55, 1.05)
     )
-    axes.set_title("What is known of a step that is past (copy, untrained)")
-    panels[0].legend(fontsize="small", loc="upper right")
-    axes.legend(fontsize="small", ncols=2, loc="lower right")
+    axes.set_title("What is known of a past step (copy, untrained)")
+    handles = panels[0].get_legend_handles_labels()  # the same colours on the right
+    figure.legend(*handles, loc="outside lower center", ncols=8, fontsize="small")
     return figure
 
 
