@@ -99,10 +99,14 @@ def train(model: Translator, data: Data, args: Any, seed: int, bars: Any) -> Any
 
 
 @partial(jax.jit, static_argnames="model")
-def say(model: Translator, params: Any, source: Any) -> jax.Array:
-    """The best target of up to 40 symbols that a beam of four finds for each source."""
+def say(model: Translator, params: Any, source: Any, power: float = 0.0) -> jax.Array:
+    """The best target of up to 40 symbols that a beam of four finds for each source.
+
+    Of long ones by the mean over their symbols, `power=1`: else the shortest win.
+    """
     carry, first = model.read(params, source), jnp.full(source.shape[1], END)
-    found = jaxrnn.beam_search(model.decoder, params[1], carry, first, 4, 40, stop=END)
+    how = dict(stop=END, length_power=power)
+    found = jaxrnn.beam_search(model.decoder, params[1], carry, first, 4, 40, **how)
     return found.symbols[..., 0].T
 
 
@@ -145,7 +149,7 @@ def main() -> None:
         for seed in range(args.seed, args.seed + args.seeds):
             params = train(model, data, args, seed, bars)
             source = arrays(data.test, data)[0]
-            rows = say(model, params, source)
+            rows = say(model, params, source, 1.0 if folder else 0.0)
             said = [[data.targets[i] for i in row if i != END] for row in rows.tolist()]
             if folder:
                 weights = np.asarray(looks(model, params, source, rows.T))
