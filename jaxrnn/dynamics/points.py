@@ -235,9 +235,10 @@ def fixed_points(
 def _check_options(tolerance: Any, slow: Any, distinct: Any, reach: Any) -> None:
     options = {"tolerance": tolerance, "distinct": distinct, "reach": reach}
     for option, value in options.items():
-        endless = option != "reach" and value == np.inf
-        if not is_number(value) or not value > 0 or endless:
-            raise ValueError(f"{NAME}: {option} is {value!r}, expected a number above 0")
+        most = np.inf if option == "reach" else np.finfo(float).max
+        if not (is_number(value) and 0 < value <= most):
+            kind = "a number" if option == "reach" else "a finite number"
+            raise ValueError(f"{NAME}: {option} is {value!r}, expected {kind} above 0")
     if slow is not None and not (is_number(slow) and tolerance < slow < np.inf):
         raise ValueError(
             f"{NAME}: slow is {slow!r}, expected a number above tolerance, {tolerance}, "

@@ -115,11 +115,11 @@ def gradient_log(
 
     exponents = spectrum.exponents[..., 0]
     # An example without a step says nothing.
-    ran = jnp.ones_like(exponents) if where is None else jnp.any(where, 0)
-    ran = ran.astype(exponents.dtype)
+    ran = jnp.ones(exponents.shape, bool) if where is None else jnp.any(where, 0)
+    count = jnp.maximum(jnp.sum(ran), 1).astype(exponents.dtype)
     return GradientLog(
         norms=norms,
         horizon=memory_horizon(norms),
-        exponent=jnp.sum(exponents * ran) / jnp.maximum(jnp.sum(ran), 1),
+        exponent=jnp.sum(jnp.where(ran, exponents, 0)) / count,
         saturation=jax.tree_util.tree_map_with_path(ends, gates),
     )

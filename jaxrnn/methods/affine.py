@@ -43,7 +43,7 @@ def affine_carries(
         row = rows_tree.unflatten(leaves[count:])
         return jax.tree.leaves(step(tree.unflatten(leaves[:count]), row))
 
-    closed = trace(flat, *first, *(leaf[0] for leaf in rows), whole=True)
+    closed = trace(flat, *first, *(leaf[0] for leaf in rows), checkpoints=True)
     found: dict[Any, Any] = dict(zip(closed.jaxpr.invars[count:], rows, strict=True))
     carries: list[Any] = [None] * count
     for group in groups_of(closed, count, affine=affine):
@@ -94,7 +94,7 @@ def _group(
         return [a - b for a, b in pairs]
 
     # Of what comes in, that alone which scales the carry: not what is added to it.
-    scaled = trace(moved, *(value[0] for value in values), *start, whole=True)
+    scaled = trace(moved, *(value[0] for value in values), *start, checkpoints=True)
     needed = piece(scaled, scaled.jaxpr.outvars, ())
     given = scaled.jaxpr.invars
     kept = [i for i, v in enumerate(given[: len(values)]) if v in needed.inputs]

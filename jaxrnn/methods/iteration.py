@@ -59,7 +59,7 @@ def iterated(
     closed = trace(
         lambda *v: jacobian(list(v), [x[0] for x in rows], [x[0] for x in past]),
         *first,
-        whole=True,
+        checkpoints=True,
     )
     groups = groups_of(closed, len(first), affine=True)
     alone = all(group.kind in ("none", "elementwise") for group in groups)

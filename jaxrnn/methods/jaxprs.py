@@ -38,13 +38,13 @@ def evaluate(
     args: Sequence[Any],
     at: Callable[[Any, list[Any]], Any],
     *,
-    whole: bool = False,
+    checkpoints: bool = False,
 ) -> list[Any]:
     """The results of a jaxpr, with the calls of jitted functions opened.
 
     `at(equation, values)` may give the results of an equation, a list; None: as written.
-    With `whole`, what stands in `jax.checkpoint` is opened too, and so no longer kept
-    from being stored.
+    With `checkpoints`, what stands in `jax.checkpoint` is opened too, and so no longer
+    kept from being stored.
     """
     env = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
     env.update(zip(closed.jaxpr.invars, args, strict=True))
@@ -52,22 +52,24 @@ def evaluate(
         values = [read(env, atom) for atom in eqn.invars]
         results = at(eqn, values)
         if results is None and eqn.primitive is jit_p:
-            results = evaluate(eqn.params["jaxpr"], values, at, whole=whole)
-        elif results is None and whole and eqn.primitive is remat_p:
+            results = evaluate(eqn.params["jaxpr"], values, at, checkpoints=checkpoints)
+        elif results is None and checkpoints and eqn.primitive is remat_p:
             inner = Closed(eqn.params["jaxpr"], ())
-            results = evaluate(inner, values, at, whole=whole)
+            results = evaluate(inner, values, at, checkpoints=checkpoints)
         elif results is None:
             results = apply(eqn, values)
         env.update(zip(eqn.outvars, results, strict=True))
     return [read(env, atom) for atom in closed.jaxpr.outvars]
 
 
-def trace(function: Callable[..., list[Any]], *args: Any, whole: bool = False) -> Any:
+def trace(
+    function: Callable[..., list[Any]], *args: Any, checkpoints: bool = False
+) -> Any:
     """The jaxpr of a function of arrays, with that opened which `evaluate` opens."""
     closed = jax.make_jaxpr(function)(*args)
 
     def opened(*args: Any) -> list[Any]:
-        return evaluate(closed, args, lambda *_: None, whole=whole)
+        return evaluate(closed, args, lambda *_: None, checkpoints=checkpoints)
 
     return jax.make_jaxpr(opened)(*args)
 

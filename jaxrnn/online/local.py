@@ -24,7 +24,7 @@ def unclipped(function: Callable[..., Any]) -> Callable[..., Any]:
         if not holds(closed.jaxpr.eqns, clip_p):
             return function(*args)
         at = lambda eqn, values: values if eqn.primitive is clip_p else None  # noqa: E731
-        results = evaluate(closed, jax.tree.leaves(args), at, whole=True)
+        results = evaluate(closed, jax.tree.leaves(args), at, checkpoints=True)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return straight
@@ -48,7 +48,7 @@ def within_units(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def local(*args: Any) -> Any:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        results = evaluate(closed, jax.tree.leaves(args), at, whole=True)
+        results = evaluate(closed, jax.tree.leaves(args), at, checkpoints=True)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
     return local

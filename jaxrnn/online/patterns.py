@@ -47,7 +47,7 @@ def reached(function: Callable[..., list[Any]], parts: Any, others: Any) -> list
         others = treedef.unflatten(args[2 * count :])
         return jax.jvp(lambda parts: function(parts, others), (given,), (tangents,))[1]
 
-    closed = trace(moved, *parts, *parts, *rest, whole=True)
+    closed = trace(moved, *parts, *parts, *rest, checkpoints=True)
     outs = closed.jaxpr.outvars
     equations = piece(closed, outs, ()).equations
     tangents = closed.jaxpr.invars[:count]

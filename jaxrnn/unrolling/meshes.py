@@ -64,7 +64,7 @@ def whole(tree: Any) -> Any:
         return tree
 
     def gathered(leaf: Any) -> Any:
-        spread = any(jax.typeof(leaf).sharding.spec)
+        spread = isinstance(leaf, jax.Array) and any(jax.typeof(leaf).sharding.spec)
         return jax.sharding.reshard(leaf, PartitionSpec()) if spread else leaf
 
     with use_abstract_mesh(mesh):
@@ -74,9 +74,10 @@ def whole(tree: Any) -> Any:
 def _explicit(args: Any) -> tuple[tuple[str, ...], Any]:
     """The explicit axes of the mesh of arrays, and that mesh.
 
-    The arrays know it, also where the caller has not set one.
+    The arrays know it, also where the caller has not set one; NumPy's have none.
     """
-    every = [jax.typeof(leaf).sharding for leaf in jax.tree.leaves(args)]
+    arrays = [leaf for leaf in jax.tree.leaves(args) if isinstance(leaf, jax.Array)]
+    every = [jax.typeof(leaf).sharding for leaf in arrays]
     names = {
         name
         for sharding in every

@@ -325,7 +325,7 @@ def test_what_cannot_be_searched_is_refused_in_our_words():
     refused(ValueError, "x has shape", cell, params, jnp.zeros((0, 1)))
     wrong = ("tolerance", 0), ("tolerance", np.inf), ("distinct", "1"), ("reach", -1.0)
     for option, value in wrong:
-        refused(ValueError, f"{option} is {value!r}", **{option: value})
+        refused(ValueError, f"{option} is {value!r}, expected a", **{option: value})
     refused(ValueError, "slow is 1e-13, expected a number above tolerance", slow=1e-13)
     refused(ValueError, "max_iterations is 0", max_iterations=0)
     refused(TypeError, "of type int, expected a jaxrnn.Cell", 3)

@@ -80,6 +80,7 @@ class LiGRU(Update, kw_only=True):
 
     Args:
         input_size, hidden_size: I and H.
+        activation: that of n, in place of relu, as `UGRNN` has it.
         use_bias, kernel_init, recurrent_init, bias_init, recurrent_dropout: as
             `jaxrnn.cells.Gated` has them.
 
