@@ -28,6 +28,7 @@ def documents(lengths, features=3, seed=0):
     return [rng.normal(size=(steps, features)) for steps in lengths]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", by_default([False, True], True))
 @pytest.mark.parametrize(
     "cell",

@@ -379,6 +379,7 @@ def test_a_gate_that_is_shut_keeps_all_and_has_a_gradient(dtype):
         assert all(np.isfinite(leaf.astype(float)).all() for leaf in slope.values())
 
 
+@pytest.mark.slow
 def test_the_root_has_its_exact_derivative():
     """In float32 against float64, for a gate from open to all but shut."""
     cell = cells.RGLRU(1, 1)

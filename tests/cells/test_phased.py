@@ -93,6 +93,7 @@ def test_a_closed_unit_keeps_its_state_exactly():
     assert final.h[1] != 0.4 and final.c[1] != 0.6
 
 
+@pytest.mark.slow
 def test_periods_and_shifts_start_as_said():
     cell = cells.PhasedLSTM(3, 4000, recurrent_init=initializers.zeros)
     params = cell.init(jax.random.key(0))

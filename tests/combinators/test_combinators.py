@@ -41,6 +41,7 @@ def larger(forward, backward):
     return {"max": jnp.maximum(forward, backward), "both": jnp.stack([forward, backward])}
 
 
+@pytest.mark.slow
 def test_bidirectional_merges_with_any_function():
     cells = GRU(3, 4), GRU(3, 4)
     params, xs = params_of(Bidirectional(*cells)), inputs_of(GRU(3, 4), (6, 2))
@@ -73,6 +74,7 @@ def test_bidirectional_is_zero_at_masked_steps_after_the_merge():
     assert not final[4:, 0].any()
 
 
+@pytest.mark.slow
 def test_bidirectional_in_bidirectional_reads_each_way_twice():
     cell = Bidirectional(Bidirectional(GRU(3, 2), GRU(3, 2)), GRU(3, 1))
     params, xs = params_of(cell), inputs_of(cell, (5,))

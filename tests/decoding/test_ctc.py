@@ -162,6 +162,7 @@ def test_a_narrow_beam_is_a_search_with_dicts(width):
     assert compared == 39 * width
 
 
+@pytest.mark.slow
 def test_no_beam_reports_more_than_the_loss_does():
     logits = RNG.normal(size=(15, 6, 4))
     missing = {}
@@ -361,6 +362,7 @@ def test_narrow_dtypes_are_searched_in_single(dtype):
         np.testing.assert_allclose(found.log_probs, expected.log_probs, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_sums():
     """Of ln p of the best sequences; of scores by weight and bonus; and none is NaN."""
     logits = np.array(LOGITS)

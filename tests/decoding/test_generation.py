@@ -143,6 +143,7 @@ def test_what_is_drawn_has_the_probabilities_of_the_sampler():
     np.testing.assert_allclose(said.log_probs[0], probabilities, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_log_probs_are_those_of_the_model_that_reads_what_was_said():
     said = generate(CELL, PARAMS, None, FIRST, Temperature(1.5), T, KEY)
     read = jnp.concatenate([FIRST[None], said.symbols[:-1]])
@@ -376,6 +377,7 @@ def test_symbols_of_a_narrow_dtype_do_not_wrap():
     np.testing.assert_array_equal(beams.symbols[..., 0], said.symbols)
 
 
+@pytest.mark.slow
 def test_half_precision_draws_as_evenly_as_single():
     """Uniform logits: half of the draws in either half, within five standard errors."""
     cell = Stack((Embedding(2000, 1), Dense(1, 2000)))

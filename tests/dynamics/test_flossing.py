@@ -34,6 +34,7 @@ def test_of_a_diagonal_network_it_is_the_mean_of_squared_logarithms(case):
     np.testing.assert_allclose(slopes, expected, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell",
     by_default(cells := [GRU(2, 5), LSTM(2, 3), Stack((Elman(2, 3),))], *cells[:1]),

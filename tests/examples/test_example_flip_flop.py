@@ -19,6 +19,7 @@ def example(monkeypatch):
     return importlib.import_module("flip_flop")
 
 
+@pytest.mark.slow
 def test_targets_are_the_last_signs(example):
     xs, targets = map(np.asarray, example.draw_sequences(jax.random.key(0), 4))
     assert xs.shape == targets.shape == (example.STEPS, 4, 3)

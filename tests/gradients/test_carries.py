@@ -146,6 +146,7 @@ def test_examples_of_a_batch_do_not_mix():
             np.testing.assert_allclose(together[:, b], alone, rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", ["jit", "vmap_params", "grad_of_norms"])
 def test_carry_gradients_are_ordinary_functions(transform):
     cell = LSTM(3, 4)

@@ -56,6 +56,7 @@ def test_it_is_the_means_of_the_single_measurements(name, lengths):
         same(actual.high, (counted > 0.9).mean())
 
 
+@pytest.mark.slow
 def test_an_example_without_a_step_says_nothing():
     cell = CASES["gru"]
     params, xs = params_of(cell), inputs_of(cell, (20, 3))
@@ -68,6 +69,7 @@ def test_an_example_without_a_step_says_nothing():
     assert some.exponent != 0
 
 
+@pytest.mark.slow
 def test_records_stack_by_scan_and_by_hand():
     cell = GRU(2, 3)
     params, xs = params_of(cell), inputs_of(cell, (12, 2))

@@ -62,6 +62,7 @@ def test_of_an_orthogonal_kernel_all_are_zero():
     assert float(jnp.max(actual.standard_error)) < 1e-12
 
 
+@pytest.mark.slow
 def test_of_random_matrices_they_are_newmans():
     n, T = 12, 6000
     xs = jax.random.normal(jax.random.key(0), (T, n, n)) / np.sqrt(n)
@@ -96,6 +97,7 @@ def mean_field(gain):
     return 0.5 * np.log(gain**2 * weights @ np.cosh(np.sqrt(q) * z) ** -4.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", by_default([0.9, 1.5, 2.0, 3.0], 0.9))
 def test_of_random_networks_the_largest_is_that_of_mean_field_theory(gain):
     N = 500

@@ -274,6 +274,7 @@ MEASURED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", by_default(MEASURED, "carry_gradients"))
 def test_what_is_measured(name):
     cell = Stack((cells.MinGRU(3, 4), cells.SRU(4, 3)))
@@ -344,6 +345,7 @@ def test_nothing_loops_over_all_steps(name):
     assert lengths and max(lengths) <= 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", by_default(["min_gru", "delta_net"], "min_gru"))
 def test_twice_the_steps_are_one_round_more(name):
     sizes = [len(program(ZOO[name], steps)) for steps in (256, 512, 1024)]

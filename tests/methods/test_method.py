@@ -86,6 +86,7 @@ def example(cell, batch):
     return params, inputs_of(cell, (T, *batch)), carry_of(cell, params, batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", by_default(STREAMS, "both"))
 @pytest.mark.parametrize("method", by_default([Loop(), Doubling()], Doubling()))
 def test_it_equals_scan_in_all_that_is_asked(method, streams):

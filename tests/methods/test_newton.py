@@ -97,6 +97,7 @@ TRANSFORMATIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", by_default(TRANSFORMATIONS, "forward_over_reverse"))
 def test_under_transformations(name):
     cell = Elman(2, 3)

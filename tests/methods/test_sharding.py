@@ -206,6 +206,7 @@ def test_units_that_are_spread_take_one_collective_a_step(name, kind, with_carry
         close(compiled(*here), function(params, xs, carry))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_axes_that_are_explicit_stay_spread(known):
     """As those of a mesh are unless it says otherwise, be it the current one or not."""

@@ -58,6 +58,7 @@ def test_values_and_gradients_are_those_of_one_device(name, how, kind):
     check(CELLS[name], streams(how), kind)
 
 
+@pytest.mark.slow
 def test_a_run_over_two_devices():
     check(CELLS["min_gru"], streams("seams"), AxisType.Auto)
     check(CELLS["mlstm"], streams("reverse"), AxisType.Explicit)
@@ -92,6 +93,7 @@ def test_what_is_measured_of_a_run_is_the_same():
         np.testing.assert_allclose(jax.device_get(a), b, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_what_is_sent_does_not_grow_with_time():
     cell = CELLS["min_gru"]
 

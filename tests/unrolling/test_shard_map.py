@@ -28,6 +28,7 @@ def mapped(function, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "with_carry",
     [
@@ -61,6 +62,7 @@ def test_under_shard_map_every_call_is_what_it_is_without(with_carry):
             np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("varying", [False, True], ids=["replicated", "varying"])
 def test_under_shard_map_gradients_of_parameters_are_those_without(varying):
     cell = GRU(3, 5)  # has a bias inside of the step

@@ -50,6 +50,7 @@ class _Sum(Cell):
         return carry + drive
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
 @pytest.mark.usefixtures("promotion")
 def test_who_reaches_whom_for_every_mask_and_every_resets_of_four_steps(reverse):
