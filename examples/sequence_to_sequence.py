@@ -105,8 +105,8 @@ def say(model: Translator, params: Any, source: Any, power: float = 0.0) -> jax.
     Of long ones by the mean over their symbols, `power=1`: else the shortest win.
     """
     carry, first = model.read(params, source), jnp.full(source.shape[1], END)
-    how = dict(stop=END, length_power=power)
-    found = jaxrnn.beam_search(model.decoder, params[1], carry, first, 4, 40, **how)
+    search = partial(jaxrnn.beam_search, stop=END, length_power=power)
+    found = search(model.decoder, params[1], carry, first, 4, 40)
     return found.symbols[..., 0].T
 
 
