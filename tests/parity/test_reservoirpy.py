@@ -33,12 +33,14 @@ def test_states(activation, leak, use_bias):
 
 def test_a_new_reservoir_is_theirs():
     """Of 200 units: as sparse, with the same spectral radius, and as strong an input."""
-    theirs = nodes.Reservoir(200, sr=0.8, rc_connectivity=0.2, input_connectivity=1.0)
+    sizes = dict(sr=0.8, rc_connectivity=0.2, input_connectivity=1.0)
+    theirs = nodes.Reservoir(200, **sizes, seed=0)
     theirs.initialize(np.zeros((1, 3)))
     cell = cells.EchoState(3, 200, spectral_radius=0.8, connectivity=0.2)
     ours = jax.tree.map(np.asarray, cell.init(jax.random.key(0)))
     W = np.asarray(theirs.W.todense() if hasattr(theirs.W, "todense") else theirs.W)
     U = ours["recurrent_kernel"]
     radius, own = (np.abs(np.linalg.eigvals(kernel)).max() for kernel in (W, U))
-    assert radius == pytest.approx(0.8, abs=1e-6) and own == pytest.approx(0.8, abs=1e-6)
+    assert own == pytest.approx(0.8, abs=1e-6)
+    assert radius == pytest.approx(0.8, rel=0.05)  # found by iterations from anywhere
     assert abs(np.mean(W != 0) - np.mean(U != 0)) < 0.02
