@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ..arguments.varying import varying_with
 from .jaxprs import piece, trace
 from .matrices import Dense, Diagonal, Maximum, Mixing, Units
 from .maxima import maximum
@@ -105,19 +106,15 @@ def _group(
         env |= dict(zip(given[len(given) - len(own) :], leaves, strict=True))
         return needed(*(env[v] for v in needed.inputs))
 
-    if group.kind == "elementwise" and len(own) == 1:
-        ones = [jnp.ones_like(start[0])]
-        scales = over(lambda values: linear(values, ones))(values)
-        times = lambda row, v: [row[0] * v[0]]  # noqa: E731
-        return solved(times, scales, start, offsets, Diagonal(), blocks)
     if group.kind == "elementwise":
-        form = Units()
-        columns = form.basis(start)
+        form = Diagonal() if len(own) == 1 else Units()
+        columns = varying_with((start, values), form.basis(start))
         scales = over(
             lambda values: form.matrix(jax.vmap(lambda v: linear(values, v))(columns))
         )(values)
-        mix = lambda row, v: form.unpacked(form.times(row, form.packed(v)), v)  # noqa: E731
-        return solved(mix, scales, start, offsets, form, blocks)
+        mix = lambda row, v: form.unpacked(form.plainly(row, form.packed(v)), v)  # noqa: E731
+        way = lambda row, v: form.unpacked(form.times(row, form.packed(v)), v)  # noqa: E731
+        return solved(mix, scales, start, offsets, form, blocks, way=way)
     if group.kind == "mixed":
         form, size = Mixing(group.mixed, group.uniform), 1
         size = math.prod(start[0].shape[i] for i in group.mixed)
@@ -143,4 +140,6 @@ def _maximum(
         return maximum(closed, index, [env.get(v) for v in invars])
 
     a, b = jax.vmap(pair, axis_size=T)(values)
-    return solved(lambda a, c: [a + c[0]], a, [first[index]], [b], Maximum(), blocks)
+    form = Maximum()
+    step = lambda a, c: [form.times(a, c[0])]  # noqa: E731
+    return solved(step, a, [first[index]], [b], form, blocks)

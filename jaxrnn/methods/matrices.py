@@ -47,7 +47,9 @@ class Linear:
     def after(self, second: Any, first: Any) -> Any:
         if not isinstance(second, Scaled):
             return self.product(second, first)
-        found = _scaled(self.product(second.value, first.value), self.axes)
+        found = self.product(second.value, first.value)
+        forgets = _size(second.value, self.axes) == 0  # though the first be NaN
+        found = _scaled(jnp.where(forgets, jnp.zeros_like(found), found), self.axes)
         exponent = found.exponent + second.exponent + first.exponent
         none = _size(found.value, self.axes) == 0
         return Scaled(found.value, jnp.where(none, 0, exponent))
@@ -97,10 +99,10 @@ class Maximum:
         return [packed]
 
     def after(self, second: Any, first: Any) -> Any:
-        return second + first
+        return self.times(second, first)
 
     def times(self, matrix: Any, packed: Any) -> Any:
-        return matrix + packed
+        return jnp.where(matrix == -jnp.inf, matrix, matrix + packed)
 
 
 class Diagonal(Linear):
@@ -121,8 +123,12 @@ class Diagonal(Linear):
     def product(self, second: Any, first: Any) -> Any:
         return second * first
 
-    def moved(self, matrix: Any, packed: Any) -> Any:
+    def plainly(self, matrix: Any, packed: Any) -> Any:
+        """The same, and its derivatives are those of a product wherever it is zero."""
         return matrix * packed
+
+    def moved(self, matrix: Any, packed: Any) -> Any:
+        return _times(matrix, packed)
 
 
 class Units(Linear):
@@ -150,8 +156,11 @@ class Units(Linear):
     def product(self, second: Any, first: Any) -> Any:
         return jnp.sum(second[:, :, None] * first[None], axis=1)
 
-    def moved(self, matrix: Any, packed: Any) -> Any:
+    def plainly(self, matrix: Any, packed: Any) -> Any:
         return jnp.sum(matrix * packed[None], axis=1)
+
+    def moved(self, matrix: Any, packed: Any) -> Any:
+        return jnp.sum(_times(matrix, packed[None]), axis=1)
 
 
 class Mixing(Linear):
@@ -242,6 +251,12 @@ class Dense(Linear):
 
 # Products of many steps: accelerators would round what comes in to half of its digits.
 _exactly = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+
+
+def _times(a: Any, b: Any) -> Any:
+    """The product, which is zero where a is, as after a reset: even if b is NaN."""
+    found = a * b
+    return jnp.where(a == 0, jnp.zeros_like(found), found)
 
 
 def _alike(leaves: Sequence[Any]) -> Leaves:

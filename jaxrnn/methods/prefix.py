@@ -70,8 +70,14 @@ def solved(
     offsets: Leaves,
     form: Any,
     blocks: Blocks,
+    *,
+    way: Operator | None = None,
 ) -> Leaves:
-    """Every h, leaves `(T, ...)`, by the state before the first step and the b_t."""
+    """Every h, leaves `(T, ...)`, by the state before the first step and the b_t.
+
+    `way` is the operator for the way to the solution, of which no derivative is taken.
+    """
+    way = way or operator
     row = jax.tree.map(lambda leaf: leaf[0], rows)
     start = operator(row, first)
     b = [
@@ -80,7 +86,7 @@ def solved(
     ]
     floating = all(jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in first)
     if not floating or not form.linear:
-        return prefix(operator, rows, b, form, blocks)
+        return prefix(way, rows, b, form, blocks)
 
     def matvec(h: Leaves) -> Leaves:
         # Rolled, which takes one row from a neighbour where time is over devices.
@@ -89,11 +95,11 @@ def solved(
         return [x - y for x, y in zip(h, steps, strict=True)]
 
     def forward(_: Any, b: Leaves) -> Leaves:
-        return prefix(operator, rows, b, form, blocks)
+        return prefix(way, rows, b, form, blocks)
 
     def backward(_: Any, bar: Leaves) -> Leaves:
         def transposed(row: Any, bar: Leaves) -> Leaves:
-            return jax.linear_transpose(lambda v: operator(row, v), first)(bar)[0]
+            return jax.linear_transpose(lambda v: way(row, v), first)(bar)[0]
 
         # A_(t+1) for A_t; that of the last meets nothing.
         later = jax.tree.map(lambda leaf: jnp.roll(leaf, -1, 0), rows)

@@ -303,7 +303,11 @@ def test_dtypes_are_those_of_scan(dtype, promotion):
 
 
 @pytest.mark.parametrize(
-    "cell", by_default([cells.MinGRU(3, 4), cells.MLSTM(3, 4)], cells.MinGRU(3, 4))
+    "cell",
+    by_default(
+        [cells.MinGRU(3, 4), cells.MLSTM(3, 4), cells.LRU(3, 4), cells.DeltaNet(3, 4)],
+        cells.MinGRU(3, 4),
+    ),
 )
 def test_under_shard_map(cell):
     spread = PartitionSpec(None, "data")
@@ -530,3 +534,17 @@ def test_what_grew_out_of_range_is_gone_after_a_reset():
         Growth(), (), xs, resets=resets, method=method
     )
     assert_close(run(Associative()), run(Scan()), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["min_gru", "mlstm", "delta_net", "s4d"])
+def test_nothing_before_a_reset_is_seen_behind_it(name):
+    """In every kind of matrix, wherever in a block the reset is."""
+    cell = ZOO[name]
+    xs = inputs_of(cell, (30, 2)).at[13].set(jnp.nan)
+    resets = jnp.zeros((30, 2), bool).at[15, 0].set(True).at[20, 1].set(True)
+    args = cell, params_of(cell), xs
+    _, expected = unroll(*args, resets=resets)
+    assert jnp.isnan(expected[14]).any() and jnp.isfinite(expected[20:]).all()
+    for method in (Associative(block=4), Associative()):
+        _, ys = unroll(*args, resets=resets, method=method)
+        np.testing.assert_allclose(ys, expected, atol=1e-12)
