@@ -13,7 +13,7 @@ from jaxrnn import (
     Scan,
     unroll,
 )
-from jaxrnn.cells import MLSTM
+from jaxrnn.cells import LRU, MLSTM
 from jaxrnn.methods.segments import near, within
 
 
@@ -134,3 +134,11 @@ def test_a_forward_pass_keeps_no_carries_that_nobody_sees():
     carries = 2 * 4 * 16 * 8  # bytes of one step's h and c
     inputs = 4 * (8 + 16) * 8  # xs and ys, which the compiler may copy
     assert bytes_of(2000) - bytes_of(1000) < 1000 * (carries / 4 + inputs)
+
+
+@pytest.mark.parametrize("cell, calls", [(LRU(3, 4), False), (LSTM(3, 4), True)])
+def test_plain_arithmetic_is_no_call_in_the_loop(cell, calls):
+    """Gates are one, which XLA is told not to inline."""
+    params, xs = params_of(cell), jnp.ones((9, 2, 3))
+    lowered = jax.jit(lambda params: unroll(cell, params, xs)[1]).lower(params)
+    assert ("inlineable" in lowered.as_text()) == calls
