@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .cases import QUICK_SHAPES, SHAPES, TITLES, TRAINING, Case
-from .libraries import GRADIENT, LIBRARIES, NORMS
+from .libraries import GRADIENT, LIBRARIES, LOG, NORMS
 from .options import Options
-from .ratios import STATISTICS, geometric_mean
+from .ratios import geometric_mean, median_and_minimum
 from .record import Record
 from .tables import milliseconds, pair, table
 from .workers import alternate, ask_all
@@ -17,13 +17,13 @@ Row = dict[str, Any]
 
 
 def measure(record: Record, options: Options) -> None:
-    """The two in turns, a process each."""
+    """All in turns, a process each."""
     shapes = options.shapes or (QUICK_SHAPES[:1] if options.quick else SHAPES)
     cells = [cell for cell in options.cells if cell in LIBRARIES[NORMS].cells]
     every = [Case(cell, *shape) for cell in cells for shape in shapes]
     options.progress.begin(QUESTION, len(every))
     record.begin(QUESTION)
-    workers = options.workers.named(GRADIENT, NORMS)
+    workers = options.workers.named(GRADIENT, NORMS, LOG)
     for case in every:
         options.progress.say(f"{case}: compiling")
         ask_all(workers, "build", case=dataclasses.asdict(case), options={})
@@ -46,19 +46,26 @@ def report(rows: Sequence[Row]) -> str:
         cases.setdefault(shape, {})[row["library"]] = row["seconds"]
     lines = []
     for title, cases in points.items():
-        ratios = []
+        ratios: dict[str, list[tuple[float, float]]] = {NORMS: [], LOG: []}
         for shape, seconds in cases.items():
-            both = seconds[GRADIENT], seconds[NORMS]
-            ratios.append([over(both[1]) / over(both[0]) for over in STATISTICS.values()])
-            times = [milliseconds(runs) for runs in both]
-            lines.append([f"{title}: {shape}", *times, pair(*ratios[-1])])
-        means = [geometric_mean(one) for one in zip(*ratios, strict=True)]
-        lines.append([f"{title}: geometric mean", "", "", pair(*means)])
-    titles = [LIBRARIES[name].title for name in (GRADIENT, NORMS)]
-    return f"{INTRODUCTION}\n\n{table(['T, B, I, H', *titles, 'ratio'], lines)}"
+            for name in ratios:
+                ratios[name].append(median_and_minimum(seconds, name, GRADIENT))
+            times = [milliseconds(seconds[name]) for name in (GRADIENT, NORMS, LOG)]
+            last = [pair(*each[-1]) for each in ratios.values()]
+            lines.append([f"{title}: {shape}", *times, *last])
+        means = [
+            pair(*(geometric_mean(one) for one in zip(*each, strict=True)))
+            for each in ratios.values()
+        ]
+        lines.append([f"{title}: geometric mean", "", "", "", *means])
+    titles = [LIBRARIES[name].title for name in (GRADIENT, NORMS, LOG)]
+    heads = [f"{title}, ratio" for title in titles[1:]]
+    return f"{INTRODUCTION}\n\n{table(['T, B, I, H', *titles, *heads], lines)}"
 
 
 INTRODUCTION = """\
 Milliseconds of one run, median (minimum), of the sum of the squares of all outputs: the
-loss with its gradient in all weights, and `gradient_norms`, which needs the gradient in
-every carry but none in the weights. **Below 1, the norms cost less.**"""
+loss with its gradient in all weights, beside `gradient_norms`, which needs the gradient
+in every carry but none in the weights: **below 1, the norms cost less**; and beside
+`gradient_log` of the whole batch, whose ratio is its cost in percent of training where it
+is called every hundredth step."""

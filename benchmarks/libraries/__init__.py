@@ -38,7 +38,7 @@ class Library:
 EVERY_CELL = ("elman", "lstm", "gru", "gru_before")
 PLAIN = ("elman", "lstm", "gru")
 OURS, CONTROL, FLOOR = "jaxrnn", "jaxrnn_again", "products"
-GRADIENT, NORMS = "gradient", "gradient_norms"
+GRADIENT, NORMS, LOG = "gradient", "gradient_norms", "gradient_log"
 LIBRARIES = {
     OURS: Library("jaxrnn", "jaxrnn", EVERY_CELL, "jaxrnn"),
     CONTROL: Library("jaxrnn again", "jaxrnn", EVERY_CELL, "jaxrnn"),
@@ -64,8 +64,11 @@ LIBRARIES = {
         "user_cell",
         options={"project": False},
     ),
-    GRADIENT: Library("one gradient", "jaxrnn", PLAIN, "norms", options={"norms": False}),
-    NORMS: Library("gradient_norms", "jaxrnn", PLAIN, "norms", options={"norms": True}),
+    GRADIENT: Library(
+        "one gradient", "jaxrnn", PLAIN, "norms", options={"how": "gradient"}
+    ),
+    NORMS: Library("gradient_norms", "jaxrnn", PLAIN, "norms", options={"how": "norms"}),
+    LOG: Library("gradient_log", "jaxrnn", PLAIN, "norms", options={"how": "log"}),
 }
 TITLES_OF_FORMS = {
     "batch": "batch axes",

@@ -1,4 +1,4 @@
-"""jaxrnn's `gradient_norms`, and beside it the gradient of the same loss in params."""
+"""jaxrnn's `gradient_norms` and `gradient_log`, and beside them an ordinary gradient."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from ..jax_program import Compiled
 from .jaxrnn import cell_of
 
 
-def program(case: Case, norms: bool) -> Compiled:
-    """The norms of the gradient in every carry, or the loss with its gradient."""
+def program(case: Case, how: str) -> Compiled:
+    """The loss with its gradient in params, or what is measured of the same loss."""
     jax.clear_caches()  # the programs of the case before
     cell = cell_of(case)
     params = jax.tree.map(jnp.asarray, cases.weights(case)[0][0])
@@ -22,11 +22,16 @@ def program(case: Case, norms: bool) -> Compiled:
     def loss(ys: Any) -> jax.Array:
         return jnp.sum(ys**2)
 
-    def loss_of(params: Any, xs: Any) -> jax.Array:
-        return loss(jaxrnn.unroll(cell, params, xs)[1])
+    def gradient(params: Any, xs: Any) -> Any:
+        total = lambda params: loss(jaxrnn.unroll(cell, params, xs)[1])  # noqa: E731
+        return jax.value_and_grad(total)(params)
 
-    def norms_of(params: Any, xs: Any) -> Any:
+    def norms(params: Any, xs: Any) -> Any:
         return jaxrnn.gradient_norms(loss, cell, params, xs)
 
-    function = norms_of if norms else jax.value_and_grad(loss_of)
+    def log(params: Any, xs: Any) -> Any:
+        key, of_steps = jax.random.key(0), lambda ys: jnp.sum(ys**2, -1)
+        return jaxrnn.gradient_log(of_steps, cell, params, xs, sample_key=key)
+
+    function = {"gradient": gradient, "norms": norms, "log": log}[how]
     return Compiled({TRAINING: function}, (params, jnp.asarray(cases.inputs(case))))

@@ -124,7 +124,7 @@ class Diagonal(Linear):
         return second * first
 
     def plainly(self, matrix: Any, packed: Any) -> Any:
-        """The same, and its derivatives are those of a product wherever it is zero."""
+        """A v as a product, which where A is zero has the derivative in it too."""
         return matrix * packed
 
     def moved(self, matrix: Any, packed: Any) -> Any:

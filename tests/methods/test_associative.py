@@ -548,3 +548,51 @@ def test_nothing_before_a_reset_is_seen_behind_it(name):
     for method in (Associative(block=4), Associative()):
         _, ys = unroll(*args, resets=resets, method=method)
         np.testing.assert_allclose(ys, expected, atol=1e-12)
+
+
+class Scaled(Cell):
+    """h' = a h + b, entry by entry; `pairs`: of complex numbers, as two leaves."""
+
+    pairs: bool = False
+    input_shape: Any = (4, 3)
+
+    def init(self, key):
+        return ()
+
+    def initial_carry(self, params):
+        return (jnp.ones(3), jnp.ones(3)) if self.pairs else jnp.ones(3)
+
+    def step(self, params, carry, drive):
+        a, b, c, d = drive
+        if not self.pairs:
+            return a * carry + b
+        h, g = carry
+        return a * h - c * g + b, c * h + a * g + d
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_where_a_scale_is_zero_it_has_its_gradient(pairs):
+    """Zero forgets what was before, but the derivative in it is what was before."""
+    cell, T = Scaled(pairs=pairs), 7
+    xs = random_like(jnp.zeros((T, 4, 3))).at[3, 0].set(0.0).at[3, 2].set(0.0)
+    weights = random_like(jnp.zeros((T, 3)), seed=1)
+    last = lambda ys: ys[0] if pairs else ys  # noqa: E731
+
+    def total(xs):
+        return jnp.vdot(last(unroll(cell, (), xs, method=FINE)[1]), weights)
+
+    a, b, c, d = np.moveaxis(np.asarray(xs), 1, 0)
+    scale, offset = (a + 1j * c, b + 1j * d) if pairs else (a, b)
+    every = [np.full(3, 1 + 1j if pairs else 1.0)]
+    for t in range(T):
+        every.append(scale[t] * every[-1] + offset[t])
+    bars, bar = np.zeros((T, 4, 3)), np.zeros(3)
+    for t in reversed(range(T)):
+        bar = bar + np.asarray(weights)[t]
+        of_scale = bar * np.conj(every[t])
+        bars[t, 0], bars[t, 1] = of_scale.real, bar.real
+        if pairs:
+            bars[t, 2], bars[t, 3] = of_scale.imag, bar.imag
+        bar = bar * np.conj(scale[t])
+    assert np.abs(bars[3, 0]).min() > 1e-3
+    assert_close(jax.grad(total)(xs), bars, 1e-12)

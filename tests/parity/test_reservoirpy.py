@@ -31,16 +31,27 @@ def test_states(activation, leak, use_bias):
     np.testing.assert_allclose(unroll(cell, params, xs)[1], reservoir.run(xs), atol=1e-12)
 
 
-def test_a_new_reservoir_is_theirs():
-    """Of 200 units: as sparse, with the same spectral radius, and as strong an input."""
+def theirs(seed):
+    """Their recurrent matrix of 200 units."""
     sizes = dict(sr=0.8, rc_connectivity=0.2, input_connectivity=1.0)
-    theirs = nodes.Reservoir(200, **sizes, seed=0)
-    theirs.initialize(np.zeros((1, 3)))
+    reservoir = nodes.Reservoir(200, **sizes, seed=seed)
+    reservoir.initialize(np.zeros((1, 3)))
+    W = reservoir.W
+    return np.asarray(W.todense() if hasattr(W, "todense") else W)
+
+
+def radius(kernel):
+    return np.abs(np.linalg.eigvals(kernel)).max()
+
+
+def test_a_new_reservoir_is_theirs():
+    """Of 200 units: as sparse, and with the same spectral radius.
+
+    They find it by iterations, which once in a while miss: hence the median.
+    """
     cell = cells.EchoState(3, 200, spectral_radius=0.8, connectivity=0.2)
-    ours = jax.tree.map(np.asarray, cell.init(jax.random.key(0)))
-    W = np.asarray(theirs.W.todense() if hasattr(theirs.W, "todense") else theirs.W)
-    U = ours["recurrent_kernel"]
-    radius, own = (np.abs(np.linalg.eigvals(kernel)).max() for kernel in (W, U))
-    assert own == pytest.approx(0.8, abs=1e-6)
-    assert radius == pytest.approx(0.8, rel=0.05)  # found by iterations from anywhere
-    assert abs(np.mean(W != 0) - np.mean(U != 0)) < 0.02
+    U = np.asarray(cell.init(jax.random.key(0))["recurrent_kernel"])
+    every = [theirs(seed) for seed in range(5)]
+    assert np.median([radius(W) for W in every]) == pytest.approx(0.8, abs=1e-6)
+    assert radius(U) == pytest.approx(0.8, abs=1e-6)
+    assert abs(np.mean(every[0] != 0) - np.mean(U != 0)) < 0.02
