@@ -18,22 +18,18 @@ and the gradient, over the segments backwards, has Wbar = sum_t x_t^T epsilonbar
 product over all steps too. How long segments are, `whole` decides.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import unmapped_aval
-from jax.interpreters import ad
 
-from .hoisting import in_loop
+from .forward import forward
 from .partial import Sums, jvp, plus, vjp
 from .products import product
 from .program import Program
 from .recurrence import is_floating, pairs
 from .segments import detached, over_segments
-from .store import store
 from .tangent import back, blank, tangent
 from .units import Gather
 
@@ -54,49 +50,12 @@ class Passes(NamedTuple):
     def forward(
         self, params: Any, first: Any, inputs: Any, *, keeps: bool, hoists: bool
     ) -> tuple[Any, ...]:
-        """The final carry, the outputs, and with `keeps` all carries and values.
-
-        Each segment makes its drive before its loop if the run `hoists`, else the loop
-        does, step by step.
-        """
-        program, plan = self.program, self.program.plan
+        """The final carry, the outputs, and with `keeps` all carries and values."""
+        program, gather = self.program, self.gather
         operands = program.operands(params)
         consts, first = self._gathered(operands.consts, first)
-        every = range(len(first))
-        run = functools.partial(plan.run, gather=self.gather)
-        if not hoists:
-            run = functools.partial(run, drive_of=in_loop(program, operands))
-        computed = None in program.shown  # outputs that are no leaves of the carry
-        kept = every if keeps else sorted({i for i in program.shown if i is not None})
-
-        def buffers(which: Any, steps: int) -> tuple[dict[int, Any], list[Any]]:
-            carries = {
-                i: jnp.broadcast_to(first[i], (steps, *first[i].shape)) for i in which
-            }
-            taps = plan.taps if keeps and plan.save else []
-            return carries, [_rows(tap.value.aval, steps) for tap in taps]
-
-        def segment(state: Any, timed: Any) -> tuple[Any, Any]:
-            (carry, carries, values), (inputs, at) = state, timed
-            drive, led = program.drives(operands, inputs)
-            args = *consts, *carry, *(led if hoists else inputs)
-            if not computed:
-                return run(args, carries, values, at), []
-            # The outputs read all carries, but of this segment alone.
-            empty = buffers(every, at.size)
-            carry, rows, more = run(args, *empty, at - at[0])
-            made = program.made(operands, list(rows.values()), drive)
-            carries = {i: store(carries[i], rows[i], at[0]) for i in carries}
-            values = [store(a, b, at[0]) for a, b in zip(values, more, strict=True)]
-            return (carry, carries, values), made
-
-        timed = inputs, jnp.arange(_steps(inputs), dtype="uint32")
-        state = first, *buffers(kept, _steps(inputs))
-        whole = not hoists and not computed  # there is nothing to do in segments
-        over = segment if whole else functools.partial(self._over, segment)
-        (final, carries, values), made = over(state, timed)
-        results = final, program.ys(made, carries)
-        return (*results, list(carries.values()), values) if keeps else results
+        how: Any = dict(gather=gather, keeps=keeps, hoists=hoists)
+        return forward(program, operands, consts, first, inputs, self._over, **how)
 
     def tangent(
         self, primals: Any, tangents: Any, kept: Any, *, keeps: bool
@@ -288,10 +247,6 @@ def _spread(variables: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
 
 def _steps(inputs: Any) -> Any:
     return jax.tree.leaves(inputs)[0].shape[0]
-
-
-def _rows(aval: Any, steps: int) -> Any:
-    return ad.instantiate_zeros(ad.Zero(unmapped_aval(steps, 0, aval)))
 
 
 def _cut_tangent(state: Any, crossed: Any) -> Any:

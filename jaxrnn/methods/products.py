@@ -75,8 +75,8 @@ class Exposed(NamedTuple):
 
     `turned(weights)` is what the products by dL/dy read in place of them. `count` is the
     number of weights, and `of_params` has the constants that they are made
-    of. `results` has the shapes of the outputs, and `same` for every output the number of
-    the data that it is, or None.
+    of. `results` has the shapes of the outputs, `made` of all that is made of data on the
+    way to them, and `same` for every output the number of the data that it is, or None.
     `effects` says whether f does anything else, such as printing, and `has_vjp` whether
     it has a `jax.custom_vjp` anywhere.
     """
@@ -87,6 +87,7 @@ class Exposed(NamedTuple):
     count: int
     of_params: set[int]
     results: list[Any]
+    made: list[Any]
     same: list[int | None]
     effects: bool
     has_vjp: bool
@@ -143,5 +144,7 @@ def expose(function: Callable, consts: Sequence[Any], data: Sequence[Any]) -> Ex
     has_vjp = holds(jaxpr.jaxpr.eqns, custom_vjp_call_p)
     made_of = piece(jaxpr, [variable for variable, *_ in wanted], ()).inputs
     of_params = {i for i, v in enumerate(jaxpr.jaxpr.invars[:num]) if v in made_of}
-    about = len(wanted), of_params, jaxpr.out_avals, same, bool(jaxpr.effects), has_vjp
-    return Exposed(weights, apply, turned, *about)
+    every = (v for eqn in jaxpr.jaxpr.eqns for v in eqn.outvars)
+    made = [v.aval for v in every if v in of_data]
+    about = len(wanted), of_params, jaxpr.out_avals, made, same
+    return Exposed(weights, apply, turned, *about, bool(jaxpr.effects), has_vjp)

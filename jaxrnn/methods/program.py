@@ -10,14 +10,10 @@ from .early import led, settled
 from .jaxprs import piece, shapes_of, trace
 from .products import expose
 from .recurrence import NoGradient, Recurrence, is_floating
-from .segments import bytes_of
 
 # The value of a tap is made again by 2 n operations, or saved and read back: what is read
 # back costs memory, and what is made again costs time as n, the size of the operand.
 SAVE_FROM = 384
-
-# Bytes; the second level of a processor's cache, or a part of the third.
-CACHE = 2 * 2**20
 
 
 class Functions(NamedTuple):
@@ -235,22 +231,6 @@ class Program:
         sizes = [tap.product.aval.size * tap.depth for tap in self.plan.taps]
         return sum(size for size in sizes if isinstance(size, int))
 
-    def segment_length(self, copies: int = 1) -> int | None:
-        """Steps whose drive, carries and values of taps take each no more than `CACHE`.
-
-        Or than the weights, if they are more: every segment reads all of them and adds to
-        all of their gradients, which its products have to be worth. None where a size is
-        symbolic. For so many copies side by side.
-        """
-        values = [tap.value.aval for tap in self.plan.taps]
-        rows = self.plan.drive, self.plan.carry
-        sizes = *(bytes_of([v.aval for v in row]) for row in rows), bytes_of(values)
-        if not all(isinstance(size, int) for size in sizes):
-            return None
-        step = copies * max(*sizes, 1)
-        weights = copies * bytes_of([self.of_params[i] for i in self.weighing])
-        return max(1, max(CACHE, weights) // step)
-
     def operands(self, params: Sequence[Any]) -> "Operands":
         weights = self.step.weights(params)
         # The transposes are made here, once, and not in every segment.
@@ -289,10 +269,12 @@ class Program:
         """The outputs of many steps at once, but for those that are leaves of carries."""
         if None not in self.shown:
             return []
+        return jax.vmap(self.made_once, (None, 0, 0))(operands, carries, drive)
+
+    def made_once(self, operands: "Operands", carry: Any, drive: Any) -> list[Any]:
+        """The same of one step."""
         params, weights = operands.consts[: len(self.of_params)], operands.output
-        apply = lambda a, b: self.output.apply(params, weights, [*a, *b])  # noqa: E731
-        ys = jax.vmap(apply)(carries, drive)
-        return [y for y, i in zip(ys, self.shown, strict=True) if i is None]
+        return self.unshown(self.output.apply(params, weights, [*carry, *drive]))
 
     def unshown(self, of_ys: Sequence[Any]) -> list[Any]:
         """Of what belongs to all outputs, that of those that are `made`."""

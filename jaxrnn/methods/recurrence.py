@@ -146,8 +146,9 @@ class Recurrence:
         at: Any,
         drive_of: Callable[[Any], tuple[Sequence[Any], Values]] = lambda row: (row, {}),
         gather: Gather | None = None,
-    ) -> tuple[list[Any], dict[int, Any], list[Any]]:
-        """The final carry, and the buffers, with a row for every step.
+        shown: Callable[[Sequence[Any], Sequence[Any]], list[Any]] = lambda *_: [],
+    ) -> tuple[tuple[list[Any], dict[int, Any], list[Any]], list[Any]]:
+        """The final carry and the buffers, with a row for every step; what is shown.
 
         Args:
             args: consts, carry, and the drive of every step, or what it is made of.
@@ -157,6 +158,7 @@ class Recurrence:
             drive_of: what makes the drive of a step, and by the product of a tap an x and
                 a weight, if its operands are [x, its x] and that weight: see `hoisting`.
             gather: see `units`.
+            shown: of the new carry and what the drive is made of, for every step.
         """
         nc, size = len(self.consts), len(self.carry)
         consts = pairs(self.consts, args[:nc])
@@ -166,7 +168,7 @@ class Recurrence:
         parts = self.saving if values else self.pieces
         parts = self.known if spread else parts
 
-        def advance(state: Any, timed: Any) -> tuple[Any, None]:
+        def advance(state: Any, timed: Any) -> tuple[Any, list[Any]]:
             carry, carries, values = state
             row, at = timed
             drive, beside = drive_of(row)
@@ -194,7 +196,7 @@ class Recurrence:
                 store(buffer, value[None], at)
                 for buffer, value in zip(values, made, strict=True)
             ]
-            return (new, carries, values), None
+            return (new, carries, values), shown(new, row)
 
         if spread:
             summed = {v for tap in self.taps for v in tap.addends}
@@ -202,14 +204,13 @@ class Recurrence:
                 row if v in summed else gather(row, leading=1 + self.batch_ndim)
                 for v, row in zip(self.drive, rows, strict=True)
             ]
-        results, _ = jax.lax.scan(
+        return jax.lax.scan(
             advance,
             (first, dict(carries), list(values)),
             (rows, at),
             reverse=self.reverse,
             unroll=self.unroll,
         )
-        return results
 
     def known_from(
         self, args: Sequence[Any], carries: Sequence[Any], values: Sequence[Any]

@@ -11,6 +11,7 @@ from .hoisting import is_cheap
 from .levels import Level, Signature
 from .program import Program
 from .segments import near, within
+from .sizes import segment_length
 from .units import gather_on
 
 
@@ -98,7 +99,7 @@ class Whole(NamedTuple):
             # No groups of examples: sums over devices then stand after the one segment.
             length = self.steps
         else:
-            wanted, steps = self.program.segment_length(self.copies), self.steps
+            wanted, steps = segment_length(self.program, self.copies), self.steps
             if self.truncate is None:
                 length = near(steps, wanted)
             else:

@@ -13,7 +13,7 @@ from jaxrnn import (
     Scan,
     unroll,
 )
-from jaxrnn.cells import LRU, MLSTM
+from jaxrnn.cells import LRU, LTC, MLSTM, S4D, DeltaNet
 from jaxrnn.methods.segments import near, within
 
 
@@ -58,6 +58,31 @@ def test_large_carries_make_short_segments():
         return temporaries(jax.grad(total), params, xs)
 
     assert of_gradient(Scan()) < 0.7 * of_gradient(Scan(segment=200))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [MLSTM(32, 32), DeltaNet(32, 32), S4D(32, 32)],
+    ids=lambda cell: type(cell).__name__,
+)
+def test_what_is_read_from_a_large_carry_is_made_beside_it(cell):
+    """Forwards, no carry but the present one is in memory: of S4D, no drive either."""
+    params, xs = params_of(cell), jnp.ones((200, 16, 32))
+    taken = temporaries(lambda p, xs: unroll(cell, p, xs)[1], params, xs)
+    carry = 16 * sum(leaf.nbytes for leaf in jax.tree.leaves(cell.initial_carry(params)))
+    assert taken < 4 * carry + xs.nbytes
+
+
+def test_a_segment_has_room_for_what_its_drive_is_made_of():
+    """The drive of an LTC is small, but made of a sigmoid for each pair of units."""
+    cell = LTC(32, 32)
+    params, xs = params_of(cell), jnp.ones((200, 16, 32))
+
+    def of_gradient(method):
+        total = lambda p, xs: jnp.sum(unroll(cell, p, xs, method=method)[1])  # noqa: E731
+        return temporaries(jax.grad(total), params, xs)
+
+    assert of_gradient(Scan()) < 0.5 * of_gradient(Scan(segment=200))
 
 
 def test_a_batch_by_vmap_has_no_weight_gradient_for_each_example():

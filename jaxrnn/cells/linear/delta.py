@@ -77,7 +77,7 @@ class Delta(Associating, kw_only=True):
 
     def step(self, params: Params, carry: jax.Array, drive: DeltaDrive) -> jax.Array:
         stored = jnp.einsum("hdk,hk->hd", carry, drive.seen)
-        return carry + (drive.written - stored)[:, :, None] * drive.k[:, None, :]
+        return carry + jnp.einsum("hd,hk->hdk", drive.written - stored, drive.k)
 
     def output(self, params: Params, carry: jax.Array, drive: DeltaDrive) -> jax.Array:
         read = jnp.einsum("hdk,hk->hd", carry, drive.q)
@@ -226,5 +226,5 @@ class GatedDeltaNet(Delta, kw_only=True):
 
     def step(self, params: Params, carry: jax.Array, drive: DeltaDrive) -> jax.Array:
         stored = jnp.einsum("hdk,hk->hd", carry, drive.seen)
-        written = (drive.written - stored)[:, :, None] * drive.k[:, None, :]
+        written = jnp.einsum("hd,hk->hdk", drive.written - stored, drive.k)
         return drive.decay[:, None, None] * carry + written  # pyright: ignore

@@ -180,7 +180,7 @@ class GatedLinearAttention(Associating, kw_only=True):
         return {"f": drive.a}
 
     def step(self, params: Params, carry: jax.Array, drive: GLADrive) -> jax.Array:
-        written = drive.k[:, :, None] * drive.v[:, None, :]
+        written = jnp.einsum("hk,hd->hkd", drive.k, drive.v)
         return drive.a[:, :, None] * carry + written
 
     def output(self, params: Params, carry: jax.Array, drive: GLADrive) -> jax.Array:

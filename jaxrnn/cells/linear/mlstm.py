@@ -162,7 +162,7 @@ class MLSTM(Driven[MLSTMCarry], kw_only=True):
     def step(self, params: Params, carry: MLSTMCarry, drive: MLSTMDrive) -> MLSTMCarry:
         m, i, f = self._stabilised(carry, drive)
         written = i[:, None] * drive.k
-        C = f[:, None, None] * carry.C + drive.v[:, :, None] * written[:, None, :]
+        C = f[:, None, None] * carry.C + jnp.einsum("hv,hk->hvk", drive.v, written)
         return MLSTMCarry(C, f[:, None] * carry.n + written, m)
 
     def output(self, params: Params, carry: MLSTMCarry, drive: MLSTMDrive) -> jax.Array:
