@@ -35,8 +35,9 @@ from language_model import (
     optimizer_of,
     parsed_for_text,
     start,
-    train,
+    train_step,
 )
+from language_model_checkpoints import train
 from options import fail, mean_and_spread, progress, save, whole
 from text_data import bits_per_character, piece_of, read_corpus, split, streams_of
 
@@ -86,7 +87,8 @@ def run(args: Any) -> None:
             state = jax.jit(begin, out_shardings=spread)()
             read = Reader(rows, args.length, mesh)
             folder = folder_of(args, text, model) / str(seed)
-            params = train(model, read, state, args, folder, bars)
+            step = partial(train_step, model, optimizer)
+            params = train(step, read, state, args, folder, bars)
             if first:
                 here = jax.tree.map(np.asarray, params)
                 with jax.set_mesh(None):

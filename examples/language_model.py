@@ -15,7 +15,6 @@ reference, whose training part tuned rate and sizes, and Shakespeare: see `text_
 """
 
 import zlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-import orbax.checkpoint as ocp
 import rich
+from language_model_checkpoints import train, trained
 from ngrams import kneser_ney
-from options import fail, mean_and_spread, options, parsed, progress, save, whole
+from options import mean_and_spread, options, parsed, progress, save, whole
 from rich.table import Table
 from text_data import (
     bits_per_character,
@@ -85,47 +84,6 @@ def start(model: Any, optimizer: Any, streams: int, seed: int) -> dict:
     }
 
 
-def train(
-    model: Any,
-    read: Callable[[int], Any],
-    state: dict,
-    args: Any,
-    folder: Path,
-    bars: Any,
-) -> Any:
-    """Parameters after `args.steps`, from the last checkpoint if there is one.
-
-    `read(step)` is the piece of a step, and `state` what the first one begins with.
-    """
-    optimizer, seed = optimizer_of(args.steps), folder.name
-    bar = bars.add_task(f"seed {seed}", total=args.steps, note="")
-    kept = ocp.CheckpointManagerOptions(max_to_keep=2)
-    with ocp.CheckpointManager(folder.absolute(), options=kept) as checkpoints:
-        last = checkpoints.latest_step()
-        if last is not None:
-            state = checkpoints.restore(last, args=ocp.args.StandardRestore(state))
-            bars.update(bar, completed=last)
-            bars.print(f"seed {seed} goes on from step {last}")
-        for step in range(int(state["step"]), args.steps):
-            state, nats = train_step(model, optimizer, state, read(step))
-            note = f"{jaxrnn.bits_per_symbol(nats):.3f} bits a character"
-            bars.update(bar, completed=step + 1, note=note)
-            if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-                checkpoints.save(step + 1, args=ocp.args.StandardSave(state))
-    return state["params"]
-
-
-def trained(folder: Path, state: dict) -> Any:
-    """Parameters of the last checkpoint, whose shapes are those of `state`."""
-    if not folder.is_dir():
-        fail("--prompt needs a trained model: first give the same command without it")
-    with ocp.CheckpointManager(folder.absolute()) as checkpoints:
-        if checkpoints.latest_step() is None:
-            fail(f"no checkpoint was finished in {folder}")
-        last = checkpoints.restore(None, args=ocp.args.StandardRestore(state))
-    return last["params"]
-
-
 def folder_of(args: Any, text: str, model: Any) -> Path:
     """For checkpoints of one way to train; a cell prints as the code that makes it."""
     way = f"{text} {model} {RATE} {args.steps} {args.length} {args.streams}"
@@ -159,19 +117,20 @@ def main() -> None:
     train_part, test, alphabet = split(text, args.length, held_out)
     model = language_model(len(alphabet), args.hidden_size)
     folder, V = folder_of(args, text, model), len(alphabet)
-    start_of = partial(start, model, optimizer_of(args.steps), args.streams)
+    optimizer = optimizer_of(args.steps)
+    start_of = partial(start, model, optimizer, args.streams)
     if args.prompt is not None:
         params = trained(folder / str(args.seed), start_of(args.seed))
         print(say(model, params, alphabet, train_part, args.prompt, args.seed))
         return
     rows = streams_of(train_part, args.streams, args.length)
-    bits, said = [], ""
+    one_step, bits, said = partial(train_step, model, optimizer), [], ""
     with progress() as bars:
         known = references(text, train_part, test, V)
         n, known["n-grams"] = kneser_ney(train_part, test, V)
         for seed in range(args.seed, args.seed + args.seeds):
             read = partial(piece_of, rows, args.length)
-            params = train(model, read, start_of(seed), args, folder / str(seed), bars)
+            params = train(one_step, read, start_of(seed), args, folder / str(seed), bars)
             bits.append(bits_per_character(model, params, test))
             prompt = "ROMEO.\n" if args.text == "shakespeare" else text[:50]
             said = said or say(model, params, alphabet, train_part, prompt, seed)

@@ -113,10 +113,9 @@ def sing(args: Any, cell: Any, params: Any, test: data.Part) -> str:
 
 def main() -> None:
     parser = options(__doc__, steps=3000)
-    parser.add_argument("--hidden-size", type=whole(1), default=200, help="of the GRU")
-    parser.add_argument(
-        "--rolls", type=Path, default=Path("outputs/chorales.npz"), help="kept scores"
-    )
+    add, rolls = parser.add_argument, Path("outputs/chorales.npz")
+    add("--hidden-size", type=whole(1), default=200, help="of the GRU")
+    add("--rolls", type=Path, default=rolls, help="kept scores")
     args = parsed(parser, steps=400, seeds=1)
     parts = {name: data.padded(some) for name, some in data.chorales(args.rolls).items()}
     test, runs, remark, H = parts["test"], [], "", args.hidden_size

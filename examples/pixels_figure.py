@@ -54,7 +54,7 @@ def draw(path: Path, runs: list[dict], data: dict, linear: dict) -> None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), fontsize="small")
     count = len({run["seed"] for run in runs})
     how = (
-        f" (mean of {count} runs; shaded: the lowest to the highest)" if count > 1 else ""
+        f"\nmean of {count} runs; shaded: the lowest to the highest" if count > 1 else ""
     )
     figure.suptitle(f"Above: what is read. Below: what is known of it by then{how}")
     figure.savefig(path, dpi=100)

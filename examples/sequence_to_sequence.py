@@ -9,8 +9,7 @@ World English Bible, public domain; Debian's sword-text-sparv and sword-text-web
     pip install -e ".[verses]" && python examples/sequence_to_sequence.py --translate
 
 A twentieth of the pairs is held out, whole chapters of verses; rate, size and steps were
-chosen on a part of the other words, and for verses by time. Published figures (README of
-g2p-seq2seq) are of other words of the dictionary.
+chosen on a part of the other words, and for verses by time.
 """
 
 from functools import partial
@@ -22,10 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import paired_data
-import rich
-from options import mean_and_spread, options, parsed, progress, save, whole
-from paired_data import END, Data, Pair, arrays
-from rich.table import Table
+import sequence_to_sequence_shown as shown
+from options import options, parsed, progress, save, whole
+from paired_data import END, Data, arrays
 from verse_data import baselines, dictionary, filled, scores, verses
 
 import jaxrnn
@@ -33,7 +31,6 @@ from jaxrnn import LSTM, Bidirectional, Dense, Dropout, Embedding, General, Stac
 
 RATE, VERSES_RATE = 4e-3, 2e-3
 VERSES = {"steps": 1800, "seeds": 1, "hidden_size": 128}  # defaults of --translate
-PUBLISHED = {"n-grams (Phonetisaurus)": "33.9", "transformer, two layers": "about 31"}
 
 
 class Translator(NamedTuple):
@@ -48,9 +45,8 @@ class Translator(NamedTuple):
     def read(self, params: Any, source: jax.Array, key: Any = None) -> tuple:
         """The decoder's carry before its first step, with the source in it."""
         lengths = (source != END).sum(axis=0)
-        _, memory = jaxrnn.unroll(
-            self.encoder, params[0], source, lengths=lengths, key=key
-        )
+        ends: Any = {"lengths": lengths, "key": key}
+        _, memory = jaxrnn.unroll(self.encoder, params[0], source, **ends)
         attention: Any = self.decoder.cells[1]
         return (), attention.attend(params[1][1], memory, lengths=lengths), (), ()
 
@@ -83,9 +79,10 @@ def train_step(
 
 
 def train(model: Translator, data: Data, args: Any, seed: int, bars: Any) -> Any:
-    rate = VERSES_RATE if args.translate else RATE
-    schedule = optax.cosine_decay_schedule(rate, args.steps)
-    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+    rate = optax.cosine_decay_schedule(
+        VERSES_RATE if args.translate else RATE, args.steps
+    )
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
     init, noise = jax.random.split(jax.random.key(seed))
     params = jax.jit(model.init)(init)
     state = params, optimizer.init(params)
@@ -113,71 +110,41 @@ def say(model: Translator, params: Any, source: Any, power: float = 0.0) -> jax.
 @partial(jax.jit, static_argnames="model")
 def looks(model: Translator, params: Any, source: Any, target: Any) -> jax.Array:
     """What the decoder looks at when it says the target, `(step, batch, place)`."""
-    carry = model.read(params, source)
-    before = jnp.roll(target, 1, axis=0).at[0].set(END)
+    carry, before = model.read(params, source), jnp.roll(target, 1, 0).at[0].set(END)
     gates = jaxrnn.gate_activations(model.decoder, params[1], before, carry)
     return gates[1]["attention"]
 
 
-def draw(model: Translator, params: Any, pair: Pair, data: Data) -> Any:
-    weights = looks(model, params, *map(jnp.asarray, arrays([pair], data)))[:, 0]
-    return jaxrnn.plotting.attention(
-        weights, read=pair.source, said=pair.targets[0]
-    ).figure
-
-
 def main() -> None:
     parser = options(__doc__, steps=4000)
-    add = parser.add_argument
-    modules = Path("/usr/share/sword")
-    add("--translate", type=Path, nargs="?", const=modules, help="folder of the verses")
+    add, sword = parser.add_argument, Path("/usr/share/sword")
+    add("--translate", type=Path, nargs="?", const=sword, help="folder of the verses")
     add("--hidden-size", type=whole(1), default=96, help="of a direction; decoder: twice")
     add("--pairs", type=whole(100), default=10**6, help="how many are read, at most")
-    quick = {"steps": 300, "seeds": 1, "hidden_size": 64, "pairs": 20_000}
-    if parser.parse_known_args()[0].translate:
-        parser.set_defaults(**VERSES)
-        quick["steps"] = 200
-    args = parsed(parser, **quick)
-    folder = args.translate
+    folder = parser.parse_known_args()[0].translate
+    parser.set_defaults(**(VERSES if folder else {}))
+    quick = {"seeds": 1, "hidden_size": 64, "pairs": 20_000}
+    args = parsed(parser, steps=200 if folder else 300, **quick)
     pairs = verses(folder) if folder else paired_data.pronunciations()
     data = paired_data.split(pairs, args.pairs, least=5 if folder else 1)
     model = translator(len(data.sources), len(data.targets), args.hidden_size)
     known = dictionary(data.train) if folder else {}
-    simple = baselines(data.test, known) if folder else {}
-    runs = []
+    simple = baselines(data.test, known) if known else {}
+    source, runs = arrays(data.test, data)[0], []
     with progress() as bars:
         for seed in range(args.seed, args.seed + args.seeds):
             params = train(model, data, args, seed, bars)
-            source = arrays(data.test, data)[0]
             rows = say(model, params, source, 1.0 if folder else 0.0)
             said = [[data.targets[i] for i in row if i != END] for row in rows.tolist()]
             if folder:
-                weights = np.asarray(looks(model, params, source, rows.T))
-                said = filled(data.test, said, weights, known)
-            rate = scores if folder else paired_data.error_rates
-            runs.append(rate(data.test, said))
-    title = f"{len(data.test)} held-out {'verses' if folder else 'words: wrong, %'}"
-    table = Table("", *runs[0], box=None, title=title)
-    for name, published in PUBLISHED.items() if not folder else ():
-        table.add_row(f"{name}, published", "", published)
-    for name, numbers in simple.items():
-        table.add_row(name, *(f"{number:.1f}" for number in numbers.values()))
-    factor = 1 if folder else 100
-    ours = [mean_and_spread((factor * run[of] for run in runs), 1) for of in runs[0]]
-    table.add_row(f"this (runs: {args.seeds})", *ours)
-    rich.print(table)
-    for pair, answer in list(zip(data.test, said, strict=True))[
-        :: max(len(said) // 10, 1)
-    ][:10]:
-        right = " or ".join(map(" ".join, pair.targets))
-        print(
-            f"{' '.join(pair.source)}\n    said:  {' '.join(answer)}\n    right: {right}"
-        )
-    fitting = [i for i, pair in enumerate(data.test[:50]) if len(pair.source) < 20]
-    long = max(fitting or [0], key=lambda i: len(data.test[i].source))
-    read, targets, _ = data.test[long]
-    figure = draw(model, params, Pair(read, [said[long] or targets[0]]), data)
-    figure.savefig(args.out / "attention.png", dpi=120)
+                said = filled(
+                    data.test, said, looks(model, params, source, rows.T), known
+                )
+            runs.append((scores if folder else paired_data.error_rates)(data.test, said))
+    shown.print_table(data.test, runs, simple)
+    shown.print_answers(data.test, said)
+    look = lambda pair: looks(model, params, *arrays([pair], data))[:, 0]  # noqa: E731
+    shown.draw(args.out / "attention.png", data.test, said, look)
     save(args, runs=runs, baselines=simple, said=said)
     print(f"Figure and numbers: {args.out}/attention.png and results.json")
 

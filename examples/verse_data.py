@@ -107,10 +107,10 @@ def baselines(test: list[Pair], known: dict[str, str]) -> dict[str, dict[str, fl
 
 
 def filled(
-    pairs: list[Pair], said: list[list[str]], weights: np.ndarray, known: dict[str, str]
+    pairs: list[Pair], said: list[list[str]], weights: Any, known: dict[str, str]
 ) -> list[list[str]]:
     """For an unknown word: what the decoder looked at, by the dictionary or as it is."""
-    answers = []
+    answers, weights = [], np.asarray(weights)
     for b, (pair, answer) in enumerate(zip(pairs, said, strict=True)):
         at = weights[: len(answer), b, : len(pair.source)].argmax(axis=-1)
         read = [pair.source[place] for place in at]
