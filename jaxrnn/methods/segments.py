@@ -43,18 +43,24 @@ def over_segments(
     if isinstance(count, int) and count + (rest > 0) <= 1:
         return segment(carry, xs)
 
-    def split(x: Any) -> Any:
-        return x[: count * length].reshape(count, length, *x.shape[1:])
-
-    whole = jax.tree.map(split, xs)
-    tail = jax.tree.map(lambda x: x[count * length :], xs)
     # The carry comes into segment i over the boundary i, or in reverse i + 1.
-    edges = (jnp.arange(count) + int(reverse)) * length
+    begins = jnp.arange(count) * length
+    edges = begins + int(reverse) * length
     inside = (edges > 0) & (edges < steps)
     crossed = None if truncate is None else inside & (edges % truncate == 0)
+    tail = jax.tree.map(lambda x: x[count * length :], xs)
+    # Where they fit, segments are views. Else they are taken where they lie: to part
+    # them from the rest would copy all that is kept.
+    part = lambda x: x.reshape(count, length, *x.shape[1:])  # noqa: E731
+    whole = None if rest else jax.tree.map(part, xs)
+
+    def taken(begin: Any) -> Any:
+        at = begin.astype("uint32")  # no step asks whether it is negative
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, at, length), xs)
 
     def advance(carry: Any, inputs: Any) -> tuple[Any, Any]:
-        x, crossed = inputs
+        x, begin, crossed = inputs
+        x = taken(begin) if rest else x
         return segment(carry if crossed is None else cut(carry, crossed), x)
 
     def remaining(carry: Any) -> tuple[Any, Any]:
@@ -65,7 +71,7 @@ def over_segments(
     last = None
     if rest and reverse:
         carry, last = remaining(carry)
-    carry, ys = jax.lax.scan(advance, carry, (whole, crossed), reverse=reverse)
+    carry, ys = jax.lax.scan(advance, carry, (whole, begins, crossed), reverse=reverse)
     ys = jax.tree.map(lambda y: y.reshape(count * length, *y.shape[2:]), ys)
     if rest and not reverse:
         carry, last = remaining(carry)

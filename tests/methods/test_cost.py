@@ -48,6 +48,18 @@ def test_segments_take_less_memory_than_plain_autodiff():
     assert 3 * segments < gradient_temporaries(cell, PLAIN, 400, 8)
 
 
+def test_steps_that_fill_no_segments_are_not_copied():
+    """The parts of a prime number of steps, and of one that has many divisors."""
+    cell = LSTM(64, 64)
+
+    def of_gradient(steps):
+        params, xs = params_of(cell), jnp.ones((steps, 32, 64))
+        total = lambda p, xs: jnp.sum(unroll(cell, p, xs)[1])  # noqa: E731
+        return temporaries(jax.grad(total, (0, 1)), params, xs)
+
+    assert of_gradient(509) < 1.25 * of_gradient(512)
+
+
 def test_large_carries_make_short_segments():
     """A matrix memory: its drive is small, its carries and their gradients are not."""
     cell = MLSTM(3, 32)
