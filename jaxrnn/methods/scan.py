@@ -28,7 +28,8 @@ class Scan(Value, kw_only=True):
     An outer loop goes over segments of time. In a segment `project` runs over all steps
     at once, then an inner loop that calls `step` alone, then `output` over all steps;
     forwards on a processor, an x W of few features stays in the loop, in one product with
-    h U, where that is faster (`jaxrnn.methods.hoisting`). Of each segment the backward
+    h U, where that is faster (`jaxrnn.methods.hoisting`), and outputs are made in it that
+    are small beside the carry (`jaxrnn.methods.forward`). Of each segment the backward
     pass keeps the carries, with 384 units or more the values of the step's products too,
     and makes the rest again. It takes `step` apart at its
     products of carry and parameters: their values and their weights' gradients are
@@ -65,8 +66,8 @@ class Scan(Value, kw_only=True):
             faster, on accelerators above all.
         segment: steps in a segment. By default as many as make 2 MiB of drive, or of
             carries, or as much as the parameters take if that is more, so that a segment
-            stays in the cache of a processor; a divisor of T if there is one near. On
-            accelerators this was not measured: try segments of a larger part of T there.
+            stays in the cache of a processor, but two at least; a divisor of T if there
+            is one near. On accelerators this was not measured: try segments of a larger part of T there.
         remat: recompute all of a segment in the backward pass, carries too, of segments
             of about sqrt(T) steps: memory grows as sqrt(T), for one more forward pass.
         truncate: cut the gradient at the multiples of so many steps, in input order:
