@@ -67,7 +67,8 @@ class Scan(Value, kw_only=True):
         segment: steps in a segment. By default as many as make 2 MiB of drive, or of
             carries, or as much as the parameters take if that is more, so that a segment
             stays in the cache of a processor, but two at least; a divisor of T if there
-            is one near. On accelerators this was not measured: try segments of a larger part of T there.
+            is one near. On accelerators this was not measured: try segments of a larger
+            part of T there.
         remat: recompute all of a segment in the backward pass, carries too, of segments
             of about sqrt(T) steps: memory grows as sqrt(T), for one more forward pass.
         truncate: cut the gradient at the multiples of so many steps, in input order:
