@@ -40,13 +40,17 @@ def test_letters_become_phonemes(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_loss_and_the_answers_are_those_of_each_pair_alone(paired_data, monkeypatch):
+@pytest.mark.parametrize("kind", ["speller", "translator"])
+def test_the_loss_and_the_answers_are_those_of_each_pair_alone(
+    kind, paired_data, monkeypatch
+):
     """Symbols are read a step late, the end is learned too, and padding is nowhere."""
     import sequence_to_sequence as s2s
+    import sequence_to_sequence_model as models
 
-    monkeypatch.setattr(s2s, "Dropout", lambda rate: jaxrnn.Dropout(0.0))
-    model = s2s.translator(9, 8, 3)
-    params = jax.tree.map(lambda leaf: 4 * leaf, model.init(jax.random.key(0)))
+    monkeypatch.setattr(models, "Dropout", lambda rate: jaxrnn.Dropout(0.0))
+    model = getattr(models, kind)(9, 8, 3)
+    params = jax.tree.map(lambda leaf: 6 * leaf, model.init(jax.random.key(0)))
     bias = params[1][3]["bias"]
     params[1][3]["bias"] = bias.at[0].add(-2)  # the search prefers no word at all
     pairs = [([3, 5, 8], [2, 7]), ([4], [5, 3, 6, 6]), ([7, 7, 2, 6], [4])]
