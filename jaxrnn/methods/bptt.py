@@ -48,14 +48,14 @@ class Passes(NamedTuple):
     gather: Gather | None
 
     def forward(
-        self, params: Any, first: Any, inputs: Any, *, keeps: bool, hoists: bool
+        self, params: Any, first: Any, inputs: Any, **how: bool
     ) -> tuple[Any, ...]:
-        """The final carry, the outputs, and with `keeps` all carries and values."""
+        """The final carry, the outputs, and what is kept; see `forward` for `how`."""
         program, gather = self.program, self.gather
         operands = program.operands(params)
         consts, first = self._gathered(operands.consts, first)
-        how: Any = dict(gather=gather, keeps=keeps, hoists=hoists)
-        return forward(program, operands, consts, first, inputs, self._over, **how)
+        every = program, operands, consts, first, inputs, self._over
+        return forward(*every, gather=gather, **how)
 
     def tangent(
         self, primals: Any, tangents: Any, kept: Any, *, keeps: bool

@@ -16,7 +16,6 @@ from jax.interpreters import ad
 
 from .hoisting import in_loop
 from .program import Operands, Program
-from .sizes import shows_little
 from .store import store
 from .units import Gather
 
@@ -34,6 +33,7 @@ def forward(
     gather: Gather | None,
     keeps: bool,
     hoists: bool,
+    shows: bool,
 ) -> tuple[Any, ...]:
     """The final carry, the outputs, and with `keeps` all carries and values.
 
@@ -41,11 +41,12 @@ def forward(
         program, operands: and of these `consts`, with the first carry, gathered.
         over: goes over the segments, `over(segment, carry, inputs)`.
         hoists: each segment makes its drive before its loop, else the loop does.
+        shows: the loop makes the outputs too, else a segment does after its loop.
     """
     plan, steps = program.plan, jax.tree.leaves(inputs)[0].shape[0]
     every, size = range(len(first)), len(plan.drive)
     computed = None in program.shown  # outputs that are no leaves of the carry
-    inside = computed and gather is None and shows_little(program)
+    inside = computed and shows and gather is None
     kept = every if keeps else sorted({i for i in program.shown if i is not None})
     run = functools.partial(plan.run, gather=gather)
     if not hoists:

@@ -23,7 +23,7 @@ from .whole import Whole, floating, gradient_signature, parts, some
 
 def forward(whole: Whole, args: Sequence[Any]) -> list[Any]:
     parts = whole.split(args)
-    options = dict(keeps=whole.keeps, hoists=whole.hoists())
+    options = dict(keeps=whole.keeps, hoists=whole.hoists(), shows=whole.shows())
     return jax.tree.leaves(whole.passes().forward(*parts, **options))
 
 

@@ -11,7 +11,7 @@ from .hoisting import is_cheap
 from .levels import Level, Signature
 from .program import Program
 from .segments import near, within
-from .sizes import segment_length
+from .sizes import segment_length, shows_little
 from .units import gather_on
 
 
@@ -118,6 +118,14 @@ class Whole(NamedTuple):
         alone = self.copies == self.devices == 1 and self.mesh is None
         alone = alone and self.segment is None
         return not (self.processor and alone and is_cheap(self.program))
+
+    def shows(self) -> bool:
+        """Whether the loop of the forward pass makes the outputs, not all at once after.
+
+        Not on an accelerator, as above; nor over several devices, where a product of an
+        output may have to be gathered.
+        """
+        return self.processor and self.devices == 1 and shows_little(self.program)
 
 
 def floating(whole: Whole) -> list[bool]:
