@@ -51,7 +51,7 @@ def speller(letters: int, sounds: int, H: int) -> Translator:
 def translator(sources: int, targets: int, H: int, E: int = 128) -> Translator:
     """Of words. Additive attention learns sooner which ones belong together.
 
-    On 300 verses of the training part, after 2,500 steps: 2.97 nats a word, and 3.54 with
+    On 300 verses of the training part, after 2,500 steps: 2.99 nats a word, and 3.54 with
     the speller's attention after 3,000.
     """
     both = Bidirectional(LSTM(E, H), LSTM(E, H))
